@@ -1,0 +1,49 @@
+# Bare `make` lists the targets. People, pre-commit and CI call the same ones.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help install install-test demo test lint types unit bench lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.venv/installed: pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.version_info >= (3, 10) or sys.exit(f"dvabatch needs Python 3.10 or newer, got {v}: run make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+.venv/installed-test: .venv/installed requirements-test.lock
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements-test.lock
+	@touch $@
+
+install: .venv/installed  ## make .venv with the locked dependencies
+install-test: .venv/installed-test  ## the same with the test extras
+
+demo: .venv/installed  ## slice, build, prove and bench ResNet-152 at a small input: results/demo/
+	$(BIN)/dvabatch bench demo.json -o results/demo
+
+test: lint types unit  ## everything that CI runs
+
+lint: .venv/installed-test  ## ruff: format, rules and the import arrows
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/installed-test  ## mypy --strict
+	$(BIN)/mypy
+
+unit: .venv/installed-test  ## the tests
+	$(BIN)/pytest -n 2 --dist worksteal
+
+bench: .venv/installed-test  ## performance figures (never part of the tests)
+	$(BIN)/python -m tests.bench
+
+lock:  ## renew the lock files (needs uv)
+	uv pip compile -q --universal --no-header --no-emit-index-url --no-annotate -p 3.10 pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --no-header --no-emit-index-url --no-annotate -p 3.10 --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
+
+clean:  ## remove what the targets made, results included
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis results/demo

@@ -1,0 +1,1 @@
+"""The pure core: the multi-entry multi-exit machine, its laws and its policies."""

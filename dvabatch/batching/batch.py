@@ -1,0 +1,57 @@
+"""A batch: queries that go through stages together, and its place among the others."""
+
+from __future__ import annotations
+
+from dvabatch.batching.place import Place
+from dvabatch.batching.query import Query
+from dvabatch.batching.states import BatchEvent, BatchState, next_batch_state
+
+
+class Batch:
+    """Mutable inside the ledger; policies see it through the read-only `BatchView`.
+
+    `queries[i]` lies in row `place.first_row + i`. A cancelled query keeps its row until the batch ends: rows never move
+    because of it. `head` and `tail` tie a batch to the one it catches up with, or waits for; at most one each.
+    """
+
+    __slots__ = (
+        "cancelled", "first_launch_ns", "head", "id", "lane", "launch_id",
+        "place", "queries", "stage", "state", "tail", "through",
+    )  # fmt: skip
+
+    def __init__(self, batch_id: int, lane: int, queries: list[Query], place: Place, stage: int = 0) -> None:
+        self.id = batch_id
+        self.lane = lane
+        self.queries = queries
+        self.place = place
+        self.stage = stage  # the next one to run
+        self.through = stage - 1  # while RUNNING: the last stage of the launch in flight
+        self.state = BatchState.READY
+        self.head: int | None = None
+        self.tail: int | None = None
+        self.launch_id: int | None = None
+        self.first_launch_ns: int | None = None
+        self.cancelled: set[int] = set()
+
+    @property
+    def size(self) -> int:
+        """Rows, cancelled ones included: what a launch costs."""
+        return len(self.queries)
+
+    @property
+    def boundary(self) -> int:
+        """The boundary at which it stands, or will stand when its launch in flight ends."""
+        return self.through + 1 if self.state is BatchState.RUNNING else self.stage
+
+    @property
+    def live_ids(self) -> tuple[int, ...]:
+        if not self.cancelled:
+            return tuple([query.id for query in self.queries])
+        return tuple([query.id for query in self.queries if query.id not in self.cancelled])
+
+    @property
+    def is_empty(self) -> bool:
+        return len(self.cancelled) == len(self.queries)
+
+    def move(self, event: BatchEvent) -> None:
+        self.state = next_batch_state(self.id, self.state, event)

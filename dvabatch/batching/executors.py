@@ -1,0 +1,80 @@
+"""Stage executors: who may run what. An executor is one execution context of one stage and has one owner at most."""
+
+from __future__ import annotations
+
+from dvabatch.batching.states import ExecutorEvent, ExecutorState, next_executor_state
+
+_IDLE = ExecutorState.IDLE
+
+
+class Executors:
+    """The executors of all stages, by stage and index.
+
+    An owner holds one executor of every stage of its launch until the launch ends on the device.
+    """
+
+    __slots__ = ("_idle", "_owner", "_state", "_usable")
+
+    def __init__(self, stages: int, per_stage: int) -> None:
+        self._state = [[_IDLE] * per_stage for _ in range(stages)]
+        self._owner: list[list[int | None]] = [[None] * per_stage for _ in range(stages)]
+        self._idle = [list(range(per_stage - 1, -1, -1)) for _ in range(stages)]  # taken from the end
+        self._usable = [per_stage] * stages
+
+    def idle(self, stage: int) -> int:
+        return len(self._idle[stage])
+
+    def idle_through(self, first: int, last: int) -> bool:
+        """Whether every stage of the span has an idle executor."""
+        return all(self._idle[first : last + 1])
+
+    def usable(self, stage: int) -> int:
+        """Executors of this stage that are not lost."""
+        return self._usable[stage]
+
+    def take(self, first: int, last: int, launch_id: int) -> tuple[int, ...]:
+        taken = []
+        for stage in range(first, last + 1):
+            index = self._idle[stage].pop()
+            self._state[stage][index] = next_executor_state(
+                stage, index, self._state[stage][index], ExecutorEvent.TAKEN
+            )
+            self._owner[stage][index] = launch_id
+            taken.append(index)
+        return tuple(taken)
+
+    def give(self, first: int, executors: tuple[int, ...], launch_id: int) -> None:
+        """Hands executors that a launch has left to the launch queued behind it: they stay busy."""
+        for stage, index in enumerate(executors, first):
+            self._owner[stage][index] = launch_id
+
+    def put_back(self, first: int, executors: tuple[int, ...]) -> None:
+        """The launch that held these has ended on the device. Lost ones stay lost."""
+        for stage, index in enumerate(executors, first):
+            if self._state[stage][index] is ExecutorState.LOST:
+                continue
+            self._state[stage][index] = next_executor_state(
+                stage, index, self._state[stage][index], ExecutorEvent.RETURNED
+            )
+            self._owner[stage][index] = None
+            self._idle[stage].append(index)
+
+    def lose(self, stage: int, index: int) -> int | None:
+        """Takes an executor out for good; answers with the launch that was on it. Losing it again changes nothing."""
+        if self._state[stage][index] is ExecutorState.LOST:
+            return None
+        if self._state[stage][index] is _IDLE:
+            self._idle[stage].remove(index)
+        self._state[stage][index] = next_executor_state(stage, index, self._state[stage][index], ExecutorEvent.DIED)
+        self._usable[stage] -= 1
+        owner, self._owner[stage][index] = self._owner[stage][index], None
+        return owner
+
+    def owner(self, stage: int, index: int) -> int | None:
+        return self._owner[stage][index]
+
+    def state(self, stage: int, index: int) -> ExecutorState:
+        return self._state[stage][index]
+
+    def count(self, stage: int) -> int:
+        return len(self._state[stage])

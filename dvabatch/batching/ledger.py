@@ -1,0 +1,324 @@
+"""The ledger: who waits, which batches live, and who owns which rows and executors.
+
+It carries out one operation at a time and checks that it is legal; what the operation means for a driver is the machine's
+to say. Policies see it through `View`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from dvabatch.batching.batch import Batch
+from dvabatch.batching.commands import Copy, Launch
+from dvabatch.batching.errors import OperationError
+from dvabatch.batching.executors import Executors
+from dvabatch.batching.limits import Limits
+from dvabatch.batching.operations import Advance, Hold, Merge, New, Split, Stretch
+from dvabatch.batching.place import BufferSets, Place
+from dvabatch.batching.profile import Profile
+from dvabatch.batching.query import Query
+from dvabatch.batching.states import BatchEvent, BatchState
+from dvabatch.batching.waiting import WaitingRoom
+
+_READY, _HELD = BatchState.READY, BatchState.HELD
+
+
+class Ledger:
+    """Everything the machine knows at `now_ns`."""
+
+    __slots__ = (
+        "_batches", "executors", "followers", "launches", "limits", "next_batch_id",
+        "next_launch_id", "now_ns", "profile", "sets", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, limits: Limits, profile: Profile) -> None:
+        self.limits = limits
+        self.profile = profile
+        self.now_ns = 0
+        self.waiting = WaitingRoom(len(limits.lanes))
+        self.sets = BufferSets(limits.buffer_sets, limits.max_batch)
+        self.executors = Executors(limits.stages, limits.executors_per_stage)
+        self._batches: dict[int, Batch] = {}
+        self.launches: dict[int, Launch] = {}  # in flight
+        self.followers: dict[int, int] = {}  # launch -> the launch queued behind it
+        self.next_batch_id = 0
+        self.next_launch_id = 0
+
+    # What policies see --------------------------------------------------------------------------------------------
+
+    @property
+    def batches(self) -> Collection[Batch]:
+        return self._batches.values()
+
+    @property
+    def free_sets(self) -> int:
+        return self.sets.free
+
+    @property
+    def sets_in_use(self) -> int:
+        return self.sets.in_use
+
+    def batch(self, batch_id: int) -> Batch:
+        try:
+            return self._batches[batch_id]
+        except KeyError:
+            raise OperationError(f"batch {batch_id} is not live; live are {sorted(self._batches)}") from None
+
+    def idle(self, stage: int) -> int:
+        return self.executors.idle(stage)
+
+    def idle_through(self, first: int, last: int) -> bool:
+        return self.executors.idle_through(first, last)
+
+    def room(self, batch_id: int) -> int:
+        batch = self.batch(batch_id)
+        last = batch if batch.tail is None else self._batches[batch.tail]
+        return self.sets.room_behind(last.place)
+
+    def can_merge(self, head: int, tail: int) -> bool:
+        first, second = self.batch(head), self.batch(tail)
+        if first.place.adjoins(second.place):
+            return True
+        total = first.size + second.size
+        return total <= self.limits.max_batch and (
+            self.sets.room_behind(first.place) >= second.size or self.sets.free > 0
+        )
+
+    # Operations ---------------------------------------------------------------------------------------------------
+
+    def open(self, operation: New) -> Batch:
+        """A batch of waiting queries, in a free set from row 0."""
+        lane, ids = operation.lane, operation.query_ids
+        if not self.sets.free:
+            raise OperationError(f"{operation}: no buffer set is free")
+        if not 0 < len(ids) <= self.limits.max_batch:
+            raise OperationError(f"{operation}: wanted 1 to {self.limits.max_batch} queries, got {len(ids)}")
+        queries = self._admit(lane, ids)
+        batch_id = self._new_id()
+        batch = Batch(batch_id, lane, queries, self.sets.take(batch_id, len(queries)))
+        self._batches[batch_id] = batch
+        return batch
+
+    def stretch(self, operation: Stretch) -> Batch:
+        """Waiting queries become the head's tail, right behind it, or join the tail that has not started."""
+        head = self.batch(operation.head)
+        if head.boundary >= self.limits.stages:
+            raise OperationError(f"{operation}: batch {head.id} stops at no boundary any more")
+        if head.head is not None:
+            raise OperationError(f"{operation}: batch {head.id} is itself the tail of {head.head}")
+        tail = None if head.tail is None else self._batches[head.tail]
+        if tail is not None and (tail.state is not _READY or tail.stage != 0):
+            raise OperationError(f"{operation}: its tail {tail.id} has started; a head has one tail at most")
+        room = self.room(head.id)
+        if not 0 < len(operation.query_ids) <= room:
+            raise OperationError(
+                f"{operation}: wanted 1 to {room} queries (the free rows), got {len(operation.query_ids)}"
+            )
+        queries = self._admit(head.lane, operation.query_ids)
+        if tail is None:
+            batch_id = self._new_id()
+            place = self.sets.claim(batch_id, Place(head.place.buffer_set, head.place.end_row, len(queries)))
+            tail = Batch(batch_id, head.lane, queries, place)
+            self._batches[batch_id] = tail
+            self._tie(head, tail)
+        else:
+            tail.queries.extend(queries)
+            place = Place(tail.place.buffer_set, tail.place.first_row, tail.size)
+            tail.place = self.sets.claim(tail.id, place)
+        return tail
+
+    def merge(self, operation: Merge) -> list[Copy]:
+        """One batch of two at the same boundary. Side by side it costs nothing; else rows are copied."""
+        head, tail = self.batch(operation.head), self.batch(operation.tail)
+        for one, other in ((head, tail), (tail, head)):
+            if one.state is not _READY:
+                raise OperationError(f"{operation}: batch {one.id} is {one.state.name}, wanted READY")
+            if (one.tail is not None and one.tail != other.id) or (one.head is not None and one.head != other.id):
+                raise OperationError(f"{operation}: batch {one.id} is tied to another batch")
+        if head is tail or head.stage != tail.stage or head.lane != tail.lane:
+            raise OperationError(f"{operation}: wanted two batches of one lane at one boundary")
+        if not self.can_merge(head.id, tail.id):
+            raise OperationError(f"{operation}: no rows for {head.size} + {tail.size} queries")
+        copies = self._bring_together(head, tail)
+        self._untie(tail)
+        self._untie(head)
+        head.queries.extend(tail.queries)
+        head.cancelled |= tail.cancelled
+        if tail.first_launch_ns is not None:
+            starts = (head.first_launch_ns, tail.first_launch_ns)
+            head.first_launch_ns = min(start for start in starts if start is not None)
+        tail.move(BatchEvent.JOINED)
+        del self._batches[tail.id]
+        return copies
+
+    def split(self, operation: Split) -> list[Batch]:
+        """The parts, in row order; they stay where they lie."""
+        whole = self.batch(operation.batch)
+        sizes = operation.sizes
+        if whole.state is not _READY:
+            raise OperationError(f"{operation}: batch {whole.id} is {whole.state.name}, wanted READY")
+        if whole.head is not None or whole.tail is not None:
+            raise OperationError(f"{operation}: batch {whole.id} is tied to another batch")
+        if len(sizes) < 2 or min(sizes) < 1 or sum(sizes) != whole.size:
+            raise OperationError(f"{operation}: wanted two or more positive sizes that sum to {whole.size}")
+        whole.move(BatchEvent.DIVIDED)
+        del self._batches[whole.id]
+        parts, row = [], 0
+        self.sets.vacate(whole.id, whole.place.buffer_set, keep=True)
+        for size in sizes:
+            batch_id = self._new_id()
+            place = self.sets.claim(batch_id, Place(whole.place.buffer_set, whole.place.first_row + row, size))
+            part = Batch(batch_id, whole.lane, whole.queries[row : row + size], place, whole.stage)
+            if whole.cancelled:
+                part.cancelled = {query.id for query in part.queries if query.id in whole.cancelled}
+            part.first_launch_ns = whole.first_launch_ns
+            self._batches[batch_id] = part
+            parts.append(part)
+            row += size
+        for part in parts:
+            if part.is_empty:
+                self.end(part, BatchEvent.EMPTIED)
+        return parts
+
+    def hold(self, operation: Hold) -> None:
+        """Keeps a batch where it is until `tail` arrives or ends."""
+        batch, tail = self.batch(operation.batch), self.batch(operation.tail)
+        if tail.stage >= batch.stage or tail.lane != batch.lane:
+            raise OperationError(f"{operation}: wanted a tail of the same lane that is still behind")
+        if batch.tail != tail.id:
+            if batch.tail is not None or tail.head is not None:
+                raise OperationError(f"{operation}: one of them is tied to another batch")
+            self._tie(batch, tail)
+        batch.move(BatchEvent.HELD)
+
+    def launch(self, operation: Advance) -> Launch:
+        """Puts a batch on one executor of every stage through `through`."""
+        batch = self.batch(operation.batch)
+        first, last, behind = batch.stage, operation.through, operation.behind
+        if not first <= last <= self.limits.last_stage:
+            raise OperationError(f"{operation}: batch {batch.id} stands before stage {first} of {self.limits.stages}")
+        launch_id = self.next_launch_id
+        if behind is None:
+            if not self.executors.idle_through(first, last):
+                raise OperationError(f"{operation}: a stage from {first} to {last} has no idle executor")
+            batch.move(BatchEvent.LAUNCHED)
+            executors = self.executors.take(first, last, launch_id)
+        else:
+            ahead = self.launches.get(behind)
+            if ahead is None or behind in self.followers or not ahead.first_stage <= first <= last <= ahead.last_stage:
+                raise OperationError(
+                    f"{operation}: launch {behind} is not in flight, has a follower, or spans other stages"
+                )
+            batch.move(BatchEvent.LAUNCHED)
+            executors = ahead.executors[first - ahead.first_stage : last - ahead.first_stage + 1]
+            self.followers[behind] = launch_id
+        if batch.tail is not None:  # it goes on without the tail
+            self._untie(batch)
+        self.next_launch_id += 1
+        batch.through = last
+        batch.launch_id = launch_id
+        if batch.first_launch_ns is None:
+            batch.first_launch_ns = self.now_ns
+        ids = tuple([query.id for query in batch.queries])
+        launch = Launch(launch_id, batch.id, batch.lane, first, last, batch.place, ids, executors, behind)
+        self.launches[launch_id] = launch
+        return launch
+
+    # What events do -----------------------------------------------------------------------------------------------
+
+    def leave_executors(self, launch: Launch) -> None:
+        """A launch has ended on the device: its executors go to the launch behind it, or are free."""
+        del self.launches[launch.id]
+        follower_id = self.followers.pop(launch.id, None)
+        if follower_id is None:
+            self.executors.put_back(launch.first_stage, launch.executors)
+            return
+        follower = self.launches[follower_id]
+        self.executors.give(follower.first_stage, follower.executors, follower_id)
+        left = follower.first_stage - launch.first_stage
+        kept = left + len(follower.executors)
+        self.executors.put_back(launch.first_stage, launch.executors[:left])
+        self.executors.put_back(launch.first_stage + kept, launch.executors[kept:])
+
+    def end(self, batch: Batch, event: BatchEvent, *, rows_lost: bool = False) -> None:
+        """A batch comes to an end of its own: its rows return (unless lost), and whoever waits for it goes on."""
+        batch.move(event)
+        del self._batches[batch.id]
+        if rows_lost:
+            self.sets.lose(batch.place.buffer_set)
+        else:
+            self.sets.vacate(batch.id, batch.place.buffer_set)
+        self._untie(batch)
+        if batch.head is not None:
+            self._untie(self._batches[batch.head])
+
+    def arrived(self, batch: Batch) -> None:
+        """A batch stands at a boundary: a head that was held for it is free to merge."""
+        if batch.head is not None:
+            head = self._batches[batch.head]
+            if head.state is _HELD and batch.stage >= head.stage:
+                head.move(BatchEvent.RELEASED)
+
+    def find_batch(self, query_id: int) -> Batch | None:
+        """The live batch that holds this query. Linear: cancellations are rare, arrivals are not."""
+        for batch in self._batches.values():
+            for query in batch.queries:
+                if query.id == query_id:
+                    return None if query_id in batch.cancelled else batch
+        return None
+
+    # Within -------------------------------------------------------------------------------------------------------
+
+    def _new_id(self) -> int:
+        batch_id = self.next_batch_id
+        self.next_batch_id += 1
+        return batch_id
+
+    def _admit(self, lane: int, ids: tuple[int, ...]) -> list[Query]:
+        """Takes queries out of the waiting room: all, or none if one of them does not fit."""
+        remove, waiting = self.waiting.remove, self.waiting
+        if not 0 <= lane < len(self.limits.lanes):
+            raise OperationError(f"lane {lane} does not exist; lanes are 0 to {len(self.limits.lanes) - 1}")
+        if len(set(ids)) != len(ids):
+            raise OperationError(f"a query is named twice in {ids}")
+        found = []
+        for query_id in ids:
+            entry = waiting.find(query_id)
+            if entry is None or entry[0] > lane:
+                raise OperationError(f"query {query_id} does not wait for lane {lane}")
+            found.append(entry)
+        return [remove(own_lane, query.id) for own_lane, query in found]
+
+    def _tie(self, head: Batch, tail: Batch) -> None:
+        head.tail, tail.head = tail.id, head.id
+
+    def _untie(self, head: Batch) -> None:
+        """Cuts the tie between a head and its tail; a head that was held is free."""
+        if head.tail is None:
+            return
+        self._batches[head.tail].head = None
+        head.tail = None
+        if head.state is _HELD:
+            head.move(BatchEvent.RELEASED)
+
+    def _bring_together(self, head: Batch, tail: Batch) -> list[Copy]:
+        """Gives both one place under the head's name, and says which rows have to be copied for it."""
+        total = head.size + tail.size
+        if head.place.adjoins(tail.place):
+            self.sets.vacate(tail.id, tail.place.buffer_set, keep=True)
+            head.place = self.sets.claim(head.id, Place(head.place.buffer_set, head.place.first_row, total))
+            return []
+        if self.sets.room_behind(head.place) >= tail.size:
+            target = Place(head.place.buffer_set, head.place.end_row, tail.size)
+            copies = [Copy(tail.place, target, head.stage, head.lane)]
+            head.place = self.sets.claim(head.id, Place(head.place.buffer_set, head.place.first_row, total))
+        else:
+            place = self.sets.take(head.id, total)
+            copies = [
+                Copy(head.place, Place(place.buffer_set, 0, head.size), head.stage, head.lane),
+                Copy(tail.place, Place(place.buffer_set, head.size, tail.size), head.stage, head.lane),
+            ]
+            self.sets.vacate(head.id, head.place.buffer_set)
+            head.place = place
+        self.sets.vacate(tail.id, tail.place.buffer_set)
+        return copies

@@ -1,0 +1,65 @@
+"""Operations: what a policy answers with. Each is legal or refused as a whole; none touches anything by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """Open a batch of waiting queries in a free buffer set. Its id is the view's `next_batch_id`."""
+
+    lane: int
+    query_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Let waiting queries catch up with `head`: they become its tail, or join the tail that has not started."""
+
+    head: int
+    query_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Make one batch of two that are ready at the same boundary; it keeps the head's id and members in front."""
+
+    head: int
+    tail: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Divide a ready batch into parts of these sizes, in row order. The parts' ids count up from `next_batch_id`."""
+
+    batch: int
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Keep a ready batch at its boundary until `tail`, which is behind it, arrives there or ends."""
+
+    batch: int
+    tail: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Launch a ready batch through stage `through`; with `behind`, queue it on the executors of that launch."""
+
+    batch: int
+    through: int
+    behind: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Ask again at this instant even if nothing happens."""
+
+    at_ns: int
+
+
+Operation: TypeAlias = New | Stretch | Merge | Split | Hold | Advance | Wake

@@ -1,0 +1,56 @@
+"""Ways into the machine: how waiting queries become batches. Policies are put together from these and from boundary rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dvabatch.batching.operations import New, Operation, Wake
+from dvabatch.batching.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class FillOrWait:
+    """Wait until a batch is full or its oldest query has waited long enough: the dynamic batcher of today's servers.
+
+    At most `instances` batches are under way (counted as buffer sets in use: a batch and its parts share one). With
+    `mixed` one queue serves all lengths, padded to the longest member; else each lane fills batches of its own.
+    """
+
+    max_batch: int
+    max_delay_ns: int
+    instances: int
+    mixed: bool = False
+
+    def plan(self, view: View) -> Operation | None:
+        """The one batch to open now, or when to ask again."""
+        if not view.waiting.count or view.sets_in_use >= self.instances or not view.free_sets or not view.idle(0):
+            return None
+        return self._from_all(view) if self.mixed else self._from_a_lane(view)
+
+    def _from_a_lane(self, view: View) -> Operation:
+        """The lane whose oldest query came first goes first; a full lane goes before one that still waits."""
+        waiting = view.waiting
+        best: tuple[int, int] | None = None
+        wake_ns: int | None = None
+        for lane in range(len(view.limits.lanes)):
+            oldest = waiting.oldest(lane)
+            if oldest is None:
+                continue
+            due_ns = oldest.arrival_ns + self.max_delay_ns
+            if waiting.in_lane(lane) >= self.max_batch or due_ns <= view.now_ns:
+                if best is None or oldest.id < best[0]:
+                    best = oldest.id, lane
+            else:
+                wake_ns = due_ns if wake_ns is None else min(wake_ns, due_ns)
+        if best is not None:
+            return New(best[1], waiting.first(best[1], self.max_batch))
+        assert wake_ns is not None
+        return Wake(wake_ns)
+
+    def _from_all(self, view: View) -> Operation:
+        queries = view.waiting.first_of_any(self.max_batch)
+        due_ns = queries[0].arrival_ns + self.max_delay_ns
+        if len(queries) < self.max_batch and due_ns > view.now_ns:
+            return Wake(due_ns)
+        lane = max(view.limits.lane_of(query.length) or 0 for query in queries)
+        return New(lane, tuple([query.id for query in queries]))

@@ -1,0 +1,75 @@
+"""Operator diversity: before each stage, bring batches to the size which that stage favours (the paper's *split*)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dvabatch.batching.operations import Hold, Merge, Operation, Split
+from dvabatch.batching.states import BatchState
+from dvabatch.batching.view import BatchView, View
+
+
+@dataclass(frozen=True, slots=True)
+class Favoring:
+    """`sizes[s]` is the batch size that stage s favours: it gains no throughput from larger ones."""
+
+    sizes: tuple[int, ...]
+
+    def at_boundary(self, view: View, batch: BatchView) -> Operation | None:
+        """Gather before a stage that favours more than the one behind, divide before one that favours less."""
+        stage = batch.stage
+        if stage > 0 and self.sizes[stage] > self.sizes[stage - 1] and batch.size < self.sizes[stage]:
+            return self._gather(view, batch)
+        if batch.size > self.sizes[stage] and batch.head is None and batch.tail is None:
+            return Split(batch.id, even_parts(batch.size, self.sizes[stage]))
+        return None
+
+    def may_stop_at(self, view: View, batch: BatchView, boundary: int) -> bool:
+        """Whether a launch should end at `boundary`: to divide there, or because another batch could be met there."""
+        if batch.size > self.sizes[boundary]:
+            return True
+        gathers = self.sizes[boundary] > self.sizes[boundary - 1] and batch.size < self.sizes[boundary]
+        return gathers and any(
+            other.id != batch.id and other.lane == batch.lane and other.boundary <= boundary for other in view.batches
+        )
+
+    def _gather(self, view: View, batch: BatchView) -> Operation | None:
+        """Merge with a batch that is ready here too; else wait for the part right behind it, which is on its way."""
+        limit = self.sizes[batch.stage]
+        for other in view.batches:
+            if (
+                other.id != batch.id
+                and other.lane == batch.lane
+                and other.stage == batch.stage
+                and other.state is BatchState.READY
+                and other.size + batch.size <= limit
+                and _unbound(other, batch)
+            ):
+                head, tail = (batch, other) if batch.place.first_row <= other.place.first_row else (other, batch)
+                if head.place.buffer_set != tail.place.buffer_set and other.id < batch.id:
+                    head, tail = other, batch
+                if view.can_merge(head.id, tail.id):
+                    return Merge(head.id, tail.id)
+        for other in view.batches:
+            if (
+                batch.place.adjoins(other.place)
+                and other.stage < batch.stage
+                and other.boundary <= batch.stage
+                and other.size + batch.size <= limit
+                and other.size <= min(self.sizes[other.stage : batch.stage])  # it will not be divided on its way
+                and _unbound(batch, other)
+            ):
+                return Hold(batch.id, other.id)
+        return None
+
+
+def _unbound(one: BatchView, other: BatchView) -> bool:
+    """Whether neither waits for a third."""
+    return all(tie in {None, one.id, other.id} for tie in (one.head, one.tail, other.head, other.tail))
+
+
+def even_parts(size: int, most: int) -> tuple[int, ...]:
+    """The fewest parts of at most `most` each, as even as can be, larger ones first."""
+    parts = -(-size // most)
+    small, more = divmod(size, parts)
+    return (small + 1,) * more + (small,) * (parts - more)

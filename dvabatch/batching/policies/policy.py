@@ -1,0 +1,181 @@
+"""The policies, by the names that a config gives them (`scheduler_type`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dvabatch.batching.operations import Advance, New, Operation
+from dvabatch.batching.policies.catching_up import CatchingUp
+from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.policies.favoring import Favoring
+from dvabatch.batching.states import BatchState
+from dvabatch.batching.view import BatchView, View
+
+_READY = BatchState.READY
+
+
+def _advance_as_far(
+    view: View, batch: BatchView, may_stop_at: Callable[[View, BatchView, int], bool]
+) -> Operation | None:
+    """One launch up to the next boundary where something could change; fewer stages if the executors are short."""
+    last = view.limits.last_stage
+    if not view.idle(batch.stage):
+        return None
+    through = batch.stage
+    while through < last and not may_stop_at(view, batch, through + 1) and view.idle(through + 1):
+        through += 1
+    return Advance(batch.id, through)
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """Ordinary batching: one entry, one exit, one launch through all stages."""
+
+    entry: FillOrWait
+    scheduler_type: ClassVar[str]
+
+    @property
+    def digest(self) -> str:
+        return f"{self.scheduler_type} {self.entry}"
+
+    def plan(self, view: View) -> Sequence[Operation]:
+        last = view.limits.last_stage
+        for batch in view.batches:
+            if batch.state is _READY:
+                return (Advance(batch.id, last),) if view.idle_through(0, last) else ()
+        operation = self.entry.plan(view)
+        if operation is None:
+            return ()
+        if type(operation) is New and view.idle_through(0, last):
+            return (operation, Advance(view.next_batch_id, last))
+        return (operation,)
+
+
+class Normal(_Whole):
+    """NORMAL: lanes apart. The baseline: a dynamic batcher in its own terms."""
+
+    __slots__ = ()
+    scheduler_type = "NORMAL"
+
+
+class NormalInput(_Whole):
+    """NORMAL_INPUT: one queue for all lengths, each batch padded to its longest member."""
+
+    __slots__ = ()
+    scheduler_type = "NORMAL_INPUT"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadDva:
+    """LOAD_DVA: enter at once; late queries catch up with the youngest batch while it is open."""
+
+    catching_up: CatchingUp
+    scheduler_type: ClassVar[str] = "LOAD_DVA"
+
+    @property
+    def digest(self) -> str:
+        return f"{self.scheduler_type} {self.catching_up}"
+
+    def plan(self, view: View) -> Sequence[Operation]:
+        for batch in view.batches:
+            if batch.state is _READY:
+                operation = self._at_boundary(view, batch)
+                if operation is not None:
+                    return (operation,)
+        operation = self.catching_up.enter(view)
+        return () if operation is None else (operation,)
+
+    def _at_boundary(self, view: View, batch: BatchView) -> Operation | None:
+        if batch.tail is not None or batch.head is not None:
+            return self.catching_up.at_boundary(view, batch)
+        return _advance_as_far(view, batch, self.catching_up.may_stop_at)
+
+
+@dataclass(frozen=True, slots=True)
+class InputDva:
+    """INPUT_DVA: every length bucket goes on its own, a stage at a time, and short ones leave early.
+
+    Executors go to the batch with the earliest virtual deadline, its oldest arrival plus what its lane takes alone: short
+    batches overtake long ones, and no stream of short ones starves a long one.
+    """
+
+    entry: FillOrWait
+    scheduler_type: ClassVar[str] = "INPUT_DVA"
+
+    @property
+    def digest(self) -> str:
+        return f"{self.scheduler_type} {self.entry}"
+
+    def plan(self, view: View) -> Sequence[Operation]:
+        ready = sorted((self._due_ns(view, batch), batch.id) for batch in view.batches if batch.state is _READY)
+        for _, batch_id in ready:
+            batch = view.batch(batch_id)
+            if view.idle(batch.stage):
+                alone = len(ready) == 1 and not view.waiting.count
+                last = view.limits.last_stage
+                through = last if alone and view.idle_through(batch.stage, last) else batch.stage
+                return (Advance(batch.id, through),)
+        operation = self.entry.plan(view)
+        return () if operation is None else (operation,)
+
+    @staticmethod
+    def _due_ns(view: View, batch: BatchView) -> int:
+        return batch.queries[0].arrival_ns + view.profile.whole_ns(batch.size, batch.lane)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorDva:
+    """OPERATOR_DVA: enter as NORMAL, and meet every stage at the batch size that it favours."""
+
+    entry: FillOrWait
+    favoring: Favoring
+    scheduler_type: ClassVar[str] = "OPERATOR_DVA"
+
+    @property
+    def digest(self) -> str:
+        return f"{self.scheduler_type} {self.entry} {self.favoring}"
+
+    def plan(self, view: View) -> Sequence[Operation]:
+        for batch in view.batches:
+            if batch.state is _READY:
+                operation = self.favoring.at_boundary(view, batch)
+                if operation is None:
+                    operation = _advance_as_far(view, batch, self.favoring.may_stop_at)
+                if operation is not None:
+                    return (operation,)
+        operation = self.entry.plan(view)
+        return () if operation is None else (operation,)
+
+
+@dataclass(frozen=True, slots=True)
+class HybridDva:
+    """HYBRID_DVA: LOAD_DVA's entry and catching up, OPERATOR_DVA's sizes for batches that wait for nobody."""
+
+    catching_up: CatchingUp
+    favoring: Favoring
+    scheduler_type: ClassVar[str] = "HYBRID_DVA"
+
+    @property
+    def digest(self) -> str:
+        return f"{self.scheduler_type} {self.catching_up} {self.favoring}"
+
+    def plan(self, view: View) -> Sequence[Operation]:
+        for batch in view.batches:
+            if batch.state is _READY:
+                operation = self._at_boundary(view, batch)
+                if operation is not None:
+                    return (operation,)
+        operation = self.catching_up.enter(view)
+        return () if operation is None else (operation,)
+
+    def _at_boundary(self, view: View, batch: BatchView) -> Operation | None:
+        tied = batch.tail is not None or batch.head is not None
+        operation = self.catching_up.at_boundary(view, batch) if tied else self.favoring.at_boundary(view, batch)
+        if operation is not None or tied:
+            return operation
+        return _advance_as_far(view, batch, self._may_stop_at)
+
+    def _may_stop_at(self, view: View, batch: BatchView, boundary: int) -> bool:
+        return self.catching_up.may_stop_at(view, batch, boundary) or self.favoring.may_stop_at(view, batch, boundary)

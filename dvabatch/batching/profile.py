@@ -1,0 +1,281 @@
+"""The profile: what each stage costs, as every policy and the simulator see it.
+
+Its JSON form is the latency table of configs/tables/: `stages` (or `lanes`, by longest length, each with `stages`), per
+stage `latency_ms` and `share` by batch size, and beside them `whole`, `batch_sizes`, `launch_us`, `boundary_us`,
+`copy_us_per_row` and `slowdown`. What a table leaves out costs 0; a missing share is 1, a missing slowdown is the sum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from dvabatch.batching.errors import ProfileError
+
+NS_PER_MS = 1_000_000
+NS_PER_US = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A figure by batch size or by load: linear between the measured points, which rise strictly in x."""
+
+    points: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        xs = [x for x, _ in self.points]
+        if not xs or any(b <= a for a, b in pairwise(xs)):
+            raise ProfileError(f"a curve needs one or more points in rising order, got {xs}")
+
+    def at(self, x: float) -> float:
+        """The value at x; left of the first point, the first; right of the last, the last segment continued."""
+        points = self.points
+        if x <= points[0][0] or len(points) == 1:
+            return points[0][1]
+        i = min(bisect_left(points, (x,)), len(points) - 1)
+        (x0, y0), (x1, y1) = points[i - 1], points[i]
+        return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+
+
+@dataclass(frozen=True, slots=True)
+class StageCurves:
+    """One stage in one lane: milliseconds and device share by batch size."""
+
+    latency_ms: Curve
+    share: Curve
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What lies between stages."""
+
+    launch_ns: int = 0  # handing a fresh batch to the device and hearing that it ended
+    boundary_ns: int = 0  # from a stage's end to the next launch of the same batch, host included
+    copy_ns_per_row: int = 0  # moving one row between buffer sets
+
+
+class Profile:
+    """T(stage, batch, lane) and its companions, tabled once for every batch size up to `max_batch`.
+
+    Times are integer nanoseconds. A batch size that does not exist costs the next one that does.
+    """
+
+    __slots__ = (
+        "_exists", "_share", "_slowdown", "_stage_ns", "_whole", "_whole_ns",
+        "batch_sizes", "costs", "curves", "digest", "lanes", "max_batch", "name", "source", "stages",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        lanes: Sequence[int | None],
+        curves: Sequence[Sequence[StageCurves]],
+        whole: Sequence[Curve | None] | None = None,
+        batch_sizes: Sequence[int] | None = None,
+        costs: Costs | None = None,
+        slowdown: Curve | None = None,
+        source: str = "",
+    ) -> None:
+        """`curves[lane][stage]`; `lanes` are the longest length of each, rising, or (None,) for a model without lengths.
+
+        Raises:
+            ProfileError: the parts do not fit together.
+        """
+        if not lanes or len(curves) != len(lanes) or len({len(lane) for lane in curves}) != 1 or not curves[0]:
+            raise ProfileError(f"{name}: every lane needs the same number of stages, one or more")
+        known = [length for length in lanes if length is not None]
+        if (len(known) < len(lanes) and len(lanes) > 1) or known != sorted(set(known)):
+            raise ProfileError(f"{name}: lanes must be rising lengths, got {list(lanes)}")
+        self.name = name
+        self.source = source
+        self.lanes = tuple(lanes)
+        self.curves = tuple(tuple(lane) for lane in curves)
+        self.stages = len(curves[0])
+        self.costs = costs or Costs()
+        self.max_batch = min(int(c.latency_ms.points[-1][0]) for lane in curves for c in lane)
+        self.batch_sizes = None if batch_sizes is None else tuple(sorted(batch_sizes))
+        if self.batch_sizes is not None:
+            if not self.batch_sizes or self.batch_sizes[-1] > self.max_batch:
+                raise ProfileError(f"{name}: batch_sizes {list(self.batch_sizes)} go past the table's {self.max_batch}")
+            self.max_batch = self.batch_sizes[-1]
+        self._slowdown = slowdown
+        self._whole = tuple(whole) if whole else (None,) * len(self.lanes)
+        sizes = range(self.max_batch + 1)
+        exists = [self._next_size(b) for b in sizes]
+        self._exists = exists
+        self._stage_ns = [
+            [[0, *(round(c.latency_ms.at(exists[b]) * NS_PER_MS) for b in sizes[1:])] for c in lane] for lane in curves
+        ]
+        self._share = [[[0.0, *(c.share.at(exists[b]) for b in sizes[1:])] for c in lane] for lane in curves]
+        if any(t <= 0 for lane in self._stage_ns for stage in lane for t in stage[1:]):
+            raise ProfileError(f"{name}: every stage needs a time above 0 at every batch size")
+        if any(not 0 < u <= 1 for lane in self._share for stage in lane for u in stage[1:]):
+            raise ProfileError(f"{name}: every device share must lie in (0, 1]")
+        self._whole_ns = [
+            [sum(stage[b] for stage in self._stage_ns[i]) for b in sizes]
+            if (curve := self._whole[i]) is None
+            else [0, *(round(curve.at(exists[b]) * NS_PER_MS) for b in sizes[1:])]
+            for i in range(len(self.lanes))
+        ]
+        self.digest = hashlib.sha256(json.dumps(self.to_table(), sort_keys=True).encode()).hexdigest()
+
+    def _next_size(self, batch: int) -> int:
+        if self.batch_sizes is None:
+            return batch
+        return self.batch_sizes[bisect_left(self.batch_sizes, batch)]
+
+    def padded(self, batch: int) -> int:
+        """The batch size that runs when `batch` rows are launched."""
+        return self._exists[batch]
+
+    def stage_ns(self, stage: int, batch: int, lane: int) -> int:
+        """T(stage, batch, lane), alone on the device."""
+        return self._stage_ns[lane][stage][batch]
+
+    def span_ns(self, first: int, last: int, batch: int, lane: int) -> int:
+        """The stages `first` to `last` back to back, alone on the device."""
+        return sum(stage[batch] for stage in self._stage_ns[lane][first : last + 1])
+
+    def share(self, stage: int, batch: int, lane: int) -> float:
+        """u(stage, batch, lane): the part of the device that this launch occupies, in (0, 1]."""
+        return self._share[lane][stage][batch]
+
+    def whole_ns(self, batch: int, lane: int) -> int:
+        """The unsliced model at this size where it was measured, else the sum of its stages."""
+        return self._whole_ns[lane][batch]
+
+    def slowdown(self, shares: float) -> float:
+        """By how much every launch slows down while shares of this sum are in flight; 1 up to a full device."""
+        if shares <= 1.0:
+            return 1.0
+        return shares if self._slowdown is None else max(1.0, self._slowdown.at(shares))
+
+    def capacity_rps(self, max_batch: int, mix: Sequence[float] | None = None) -> float:
+        """1 / sum over lanes of p · min T(lane, b)/b for b up to `max_batch`: the whole model, one launch at a time."""
+        if mix is None:
+            mix = [1.0 / len(self.lanes)] * len(self.lanes)
+        top = min(max_batch, self.max_batch)
+        ns_per_query = sum(
+            p * min(self._whole_ns[lane][b] / b for b in range(1, top + 1)) for lane, p in enumerate(mix) if p > 0
+        )
+        return 1e9 / ns_per_query
+
+    def favored_batch(self, stage: int, lane: int = 0, tolerance: float = 0.95) -> int:
+        """The smallest batch whose throughput reaches `tolerance` of the stage's best."""
+        rates = [b / self._stage_ns[lane][stage][b] for b in range(1, self.max_batch + 1)]
+        return next(b for b, rate in enumerate(rates, 1) if rate >= tolerance * max(rates))
+
+    def to_table(self) -> dict[str, object]:
+        """The JSON form, from which `from_table` makes an equal profile."""
+
+        def lane_table(i: int) -> dict[str, object]:
+            stages = [{"latency_ms": _plain(c.latency_ms), "share": _plain(c.share)} for c in self.curves[i]]
+            whole = self._whole[i]
+            return {"stages": stages} if whole is None else {"stages": stages, "whole": _plain(whole)}
+
+        table: dict[str, object] = {"name": self.name, "source": self.source}
+        if self.lanes == (None,):
+            table.update(lane_table(0))
+        else:
+            table["lanes"] = {str(length): lane_table(i) for i, length in enumerate(self.lanes)}
+        if self.batch_sizes is not None:
+            table["batch_sizes"] = list(self.batch_sizes)
+        table["launch_us"] = self.costs.launch_ns / NS_PER_US
+        table["boundary_us"] = self.costs.boundary_ns / NS_PER_US
+        table["copy_us_per_row"] = self.costs.copy_ns_per_row / NS_PER_US
+        if self._slowdown is not None:
+            table["slowdown"] = {repr(x): y for x, y in self._slowdown.points}
+        return table
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, object]) -> Profile:
+        """Reads a latency table.
+
+        Raises:
+            ProfileError: naming the key, what came and what was wanted.
+        """
+        name = str(table.get("name", "table"))
+        if ("lanes" in table) == ("stages" in table):
+            raise ProfileError(f"{name}: a table holds either 'stages' or 'lanes', got keys {sorted(table)}")
+        by_lane: list[tuple[int | None, Mapping[str, object]]]
+        if "lanes" in table:
+            lanes = _mapping(table["lanes"], f"{name}: lanes")
+            by_lane = sorted(
+                (_integer(key, f"{name}: lanes"), _mapping(lane, f"{name}: lanes.{key}")) for key, lane in lanes.items()
+            )
+        else:
+            by_lane = [(None, table)]
+        curves, whole = [], []
+        for length, lane in by_lane:
+            at = name if length is None else f"{name}: lanes.{length}"
+            stages = lane.get("stages")
+            if not isinstance(stages, list) or not stages:
+                raise ProfileError(f"{at}: 'stages' must be a list of one or more stages, got {stages!r}")
+            curves.append(
+                [_stage(_mapping(stage, f"{at}: stages[{s}]"), f"{at}: stages[{s}]") for s, stage in enumerate(stages)]
+            )
+            whole.append(_curve(lane["whole"], f"{at}: whole") if "whole" in lane else None)
+        sizes = table.get("batch_sizes")
+        if sizes is not None and not (isinstance(sizes, list) and all(type(b) is int and b > 0 for b in sizes)):
+            raise ProfileError(f"{name}: batch_sizes must be a list of positive integers, got {sizes!r}")
+        return cls(
+            name,
+            [length for length, _ in by_lane],
+            curves,
+            whole,
+            sizes,
+            Costs(
+                *(
+                    round(_number(table.get(key, 0), f"{name}: {key}") * NS_PER_US)
+                    for key in ("launch_us", "boundary_us", "copy_us_per_row")
+                )
+            ),
+            _curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,
+            str(table.get("source", "")),
+        )
+
+
+def _plain(curve: Curve) -> dict[str, float]:
+    return {str(int(x)) if x == int(x) else repr(x): y for x, y in curve.points}
+
+
+def _stage(stage: Mapping[str, object], at: str) -> StageCurves:
+    if "latency_ms" not in stage:
+        raise ProfileError(f"{at}: 'latency_ms' is missing, got keys {sorted(stage)}")
+    latency = _curve(stage["latency_ms"], f"{at}.latency_ms")
+    share = _curve(stage["share"], f"{at}.share") if "share" in stage else Curve(((1.0, 1.0),))
+    return StageCurves(latency, share)
+
+
+def _curve(value: object, at: str) -> Curve:
+    points = sorted((_number(x, at), _number(y, f"{at}.{x}")) for x, y in _mapping(value, at).items())
+    if not points or points[0][0] <= 0:
+        raise ProfileError(f"{at}: wanted one or more positive sizes, got {[x for x, _ in points]}")
+    return Curve(tuple(points))
+
+
+def _mapping(value: object, at: str) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise ProfileError(f"{at}: wanted an object, got {value!r}")
+    return value
+
+
+def _number(value: object, at: str) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ProfileError(f"{at}: wanted a number, got {value!r}") from None
+    if not 0 <= number < float("inf"):
+        raise ProfileError(f"{at}: wanted a number of 0 or more, got {value!r}")
+    return number
+
+
+def _integer(value: object, at: str) -> int:
+    number = _number(value, at)
+    if number != int(number) or number < 1:
+        raise ProfileError(f"{at}: wanted a length of 1 or more, got {value!r}")
+    return int(number)

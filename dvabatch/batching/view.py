@@ -1,0 +1,100 @@
+"""What a policy sees: the ledger, read-only. Mypy holds policies to these protocols, so that no copy is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from dvabatch.batching.limits import Limits
+from dvabatch.batching.place import Place
+from dvabatch.batching.profile import Profile
+from dvabatch.batching.query import Query
+from dvabatch.batching.states import BatchState
+
+
+class WaitingView(Protocol):
+    """Queries that have arrived and belong to no batch yet."""
+
+    @property
+    def count(self) -> int:
+        """All of them, over all lanes."""
+
+    def in_lane(self, lane: int) -> int:
+        """How many wait in this lane."""
+
+    def oldest(self, lane: int) -> Query | None:
+        """The one that came first."""
+
+    def first(self, lane: int, count: int) -> tuple[int, ...]:
+        """The ids of the first `count` of a lane, or of all if they are fewer."""
+
+    def first_of_any(self, count: int) -> tuple[Query, ...]:
+        """The first `count` over all lanes."""
+
+
+class BatchView(Protocol):
+    """One batch: see `Batch` for what each part means."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def lane(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def queries(self) -> Sequence[Query]: ...
+    @property
+    def stage(self) -> int: ...
+    @property
+    def boundary(self) -> int: ...
+    @property
+    def state(self) -> BatchState: ...
+    @property
+    def place(self) -> Place: ...
+    @property
+    def head(self) -> int | None: ...
+    @property
+    def tail(self) -> int | None: ...
+    @property
+    def launch_id(self) -> int | None: ...
+    @property
+    def first_launch_ns(self) -> int | None: ...
+
+
+class View(Protocol):
+    """The whole of what a policy may know. Nothing in it says how much load is to come."""
+
+    @property
+    def now_ns(self) -> int: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def profile(self) -> Profile: ...
+    @property
+    def waiting(self) -> WaitingView: ...
+    @property
+    def free_sets(self) -> int: ...
+    @property
+    def sets_in_use(self) -> int: ...
+    @property
+    def next_batch_id(self) -> int:
+        """The id that the next `New` or `Split` of this answer gives to the first batch it makes."""
+
+    @property
+    def batches(self) -> Iterable[BatchView]:
+        """The live batches, in order of id: the last is the youngest."""
+
+    def batch(self, batch_id: int) -> BatchView:
+        """A live batch by its id."""
+
+    def idle(self, stage: int) -> int:
+        """How many executors of this stage are free."""
+
+    def idle_through(self, first: int, last: int) -> bool:
+        """Whether every stage of this span has a free executor."""
+
+    def room(self, batch_id: int) -> int:
+        """How many queries a stretch of this batch may take: the free rows behind it, or behind its waiting tail."""
+
+    def can_merge(self, head: int, tail: int) -> bool:
+        """Whether there are rows for both: side by side, or behind the head, or in a free set."""

@@ -1,0 +1,72 @@
+"""The waiting room: queries that have arrived and belong to no batch yet, a queue for each lane."""
+
+from __future__ import annotations
+
+import heapq
+from itertools import islice
+
+from dvabatch.batching.query import Query
+
+
+class WaitingRoom:
+    """First come, first served within a lane: dictionaries keep order and find a query by id in constant time."""
+
+    __slots__ = ("_deadlines", "_queues", "count")
+
+    def __init__(self, lanes: int) -> None:
+        self._queues: list[dict[int, Query]] = [{} for _ in range(lanes)]
+        self._deadlines: list[tuple[int, int, int]] = []  # a heap of (deadline, id, lane)
+        self.count = 0
+
+    def add(self, lane: int, query: Query) -> None:
+        self._queues[lane][query.id] = query
+        self.count += 1
+        if query.deadline_ns is not None:
+            heapq.heappush(self._deadlines, (query.deadline_ns, query.id, lane))
+
+    def in_lane(self, lane: int) -> int:
+        return len(self._queues[lane])
+
+    def oldest(self, lane: int) -> Query | None:
+        return next(iter(self._queues[lane].values()), None)
+
+    def first(self, lane: int, count: int) -> tuple[int, ...]:
+        return tuple(islice(self._queues[lane], count))
+
+    def first_of_any(self, count: int) -> tuple[Query, ...]:
+        """The queries that came first, whatever their lane."""
+        heads = (islice(queue.values(), count) for queue in self._queues if queue)
+        return tuple(islice(heapq.merge(*heads, key=lambda query: query.id), count))
+
+    def find(self, query_id: int) -> tuple[int, Query] | None:
+        """The query and its own lane."""
+        for lane, queue in enumerate(self._queues):
+            query = queue.get(query_id)
+            if query is not None:
+                return lane, query
+        return None
+
+    def remove(self, lane: int, query_id: int) -> Query:
+        self.count -= 1
+        return self._queues[lane].pop(query_id)
+
+    def expired(self, now_ns: int) -> list[Query]:
+        """Takes out the queries whose deadline has passed, in order of deadline."""
+        gone = []
+        while self._deadlines and self._deadlines[0][0] < now_ns:
+            _, query_id, lane = heapq.heappop(self._deadlines)
+            if query_id in self._queues[lane]:
+                gone.append(self.remove(lane, query_id))
+        return gone
+
+    def clear(self) -> list[Query]:
+        """Takes out everything, in order of id."""
+        everyone = sorted((query for queue in self._queues for query in queue.values()), key=lambda query: query.id)
+        for queue in self._queues:
+            queue.clear()
+        self._deadlines.clear()
+        self.count = 0
+        return everyone
+
+    def ids(self) -> list[int]:
+        return [query_id for queue in self._queues for query_id in queue]

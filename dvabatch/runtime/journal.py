@@ -1,0 +1,77 @@
+"""The journal of a run: what happened to each query, and what was launched, in arrays that stay small at a million queries."""
+
+from __future__ import annotations
+
+from array import array
+from enum import IntEnum
+
+from dvabatch.batching.commands import Launch
+from dvabatch.batching.profile import Profile
+
+
+class Outcome(IntEnum):
+    """How a query ended."""
+
+    COMPLETED = 0
+    FAILED = 1
+    REJECTED = 2
+    CANCELLED = 3
+    OPEN = 4  # it has not ended yet
+
+
+class Journal:
+    """One entry a query, by id from 0; instants are integer nanoseconds from the run's anchor, -1 where nothing happened."""
+
+    def __init__(self, queries: int, stages: int, lengths: list[int] | None = None) -> None:
+        self.arrival_ns = array("q", bytes(8 * queries))
+        self.admitted_ns = array("q", (-1,)) * queries
+        self.done_ns = array("q", (-1,)) * queries
+        self.outcome = bytearray((Outcome.OPEN,)) * queries
+        self.late_free = bytearray(queries)  # 1 where an executor of stage 0 was free while the query went unseen
+        self.lengths = None if lengths is None else array("i", lengths)
+        self.batch_sizes: list[dict[int, int]] = [{} for _ in range(stages)]
+        self.rows_useful = [0.0] * stages
+        self.rows_computed = [0.0] * stages
+        self.reasons: dict[str, int] = {}
+        self.bytes_copied = 0
+        self.busy_ns = 0
+        self.span_ns = 0
+        self.decision_ns = array("q")
+
+    @property
+    def count(self) -> int:
+        return len(self.outcome)
+
+    def ended(self, query_id: int, outcome: Outcome, now_ns: int) -> None:
+        """A query has come to its end.
+
+        Raises:
+            ValueError: it had ended before: a defect of the machine or the driver.
+        """
+        if self.outcome[query_id] != Outcome.OPEN:
+            raise ValueError(
+                f"query {query_id} ended twice: {Outcome(self.outcome[query_id]).name}, then {outcome.name}"
+            )
+        self.outcome[query_id] = outcome
+        self.done_ns[query_id] = now_ns
+
+    def because(self, reason: str, count: int = 1) -> None:
+        """Counts why queries got no answer."""
+        self.reasons[reason] = self.reasons.get(reason, 0) + count
+
+    def launched(self, launch: Launch, profile: Profile) -> None:
+        """Counts a launch in every stage that it spans, and what of its rows was padding.
+
+        With lengths, a query shorter than its lane fills its row in part: useful is its length over the lane's.
+        """
+        rows = len(launch.query_ids)
+        useful = float(rows)
+        longest = profile.lanes[launch.lane]
+        if longest is not None and self.lengths is not None:
+            useful = sum(self.lengths[query_id] for query_id in launch.query_ids) / longest
+        computed = profile.padded(rows)
+        for stage in range(launch.first_stage, launch.last_stage + 1):
+            sizes = self.batch_sizes[stage]
+            sizes[rows] = sizes.get(rows, 0) + 1
+            self.rows_useful[stage] += useful
+            self.rows_computed[stage] += computed

@@ -1,0 +1,132 @@
+"""The simulated driver: the same machine as in a real run, on a virtual clock and the profile's device model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dvabatch.batching.commands import Command, Copy, Deliver, Fail, Forget, Launch, Reject
+from dvabatch.batching.events import Event, LaunchFinished, QueryArrived, TimerFired
+from dvabatch.batching.machine import Machine
+from dvabatch.batching.query import Query
+from dvabatch.runtime.device_model import NEVER, DeviceModel, Phases
+from dvabatch.runtime.journal import Journal, Outcome
+from dvabatch.runtime.trace import Recorder
+
+_CHUNK = 16_384
+
+
+class SimulatedDriver:
+    """Runs one schedule to its end in virtual time.
+
+    What a launch costs: `launch_ns` before a fresh batch and `boundary_ns` before one that continues (the host's time, no
+    device share), `copy_ns_per_row` for rows that were copied for it, then T of each stage at its share. A launch queued
+    behind another starts when that one ends, at no cost of its own.
+    """
+
+    def __init__(self, machine: Machine, recorder: Recorder | None = None) -> None:
+        self._machine = machine
+        self._profile = machine.profile
+        self._recorder = recorder
+        self._device = DeviceModel(machine.profile.slowdown)
+        self._phases: dict[tuple[int, int, int, int], Phases] = {}
+        self._copying_ns: dict[int, int] = {}  # by target set, until its next launch
+        self._queued: dict[int, Launch] = {}  # by the launch that each waits for
+
+    def run(
+        self, arrivals_ns: Sequence[int], lengths: Sequence[int] | None = None, deadline_ns: int | None = None
+    ) -> Journal:
+        """Arrivals rise, from 0; `deadline_ns` counts from each query's arrival. Any sequence of integers serves."""
+        machine, device = self._machine, self._device
+        journal = self._journal = Journal(
+            len(arrivals_ns), machine.limits.stages, None if lengths is None else [int(n) for n in lengths]
+        )
+        upcoming = _queries(arrivals_ns, lengths, deadline_ns)
+        query = next(upcoming, None)
+        now_ns = 0
+        while True:
+            arrival_ns = NEVER if query is None else query.arrival_ns
+            wake_ns = NEVER if machine.wake_ns is None else machine.wake_ns
+            now_ns = min(arrival_ns, device.next_ns, wake_ns)
+            if now_ns == NEVER or (query is None and machine.idle):
+                break
+            events: list[Event] = []
+            if device.next_ns <= now_ns:
+                for launch_id in device.advance(now_ns):
+                    events.append(LaunchFinished(launch_id))
+                    if self._queued and launch_id in self._queued:
+                        self._start(self._queued.pop(launch_id), now_ns, queued=True)
+            while query is not None and query.arrival_ns == now_ns:
+                journal.arrival_ns[query.id] = now_ns
+                journal.admitted_ns[query.id] = now_ns
+                events.append(QueryArrived(query))
+                query = next(upcoming, None)
+            if wake_ns == now_ns:
+                events.append(TimerFired())
+            if not events:
+                continue  # a launch went from one stage to the next
+            commands = machine.handle(events, now_ns)
+            if self._recorder is not None:
+                self._recorder.record(now_ns, events, commands)
+            for command in commands:
+                self._carry_out(command, now_ns)
+        journal.busy_ns = device.busy_ns
+        journal.span_ns = max(journal.done_ns, default=0)
+        return journal
+
+    def _carry_out(self, command: Command, now_ns: int) -> None:
+        journal = self._journal
+        if type(command) is Launch:
+            journal.launched(command, self._profile)
+            if command.after is None:
+                self._device.advance(now_ns)
+                self._start(command, now_ns)
+            else:
+                self._queued[command.after] = command
+        elif type(command) is Deliver:
+            for query_id in command.query_ids:
+                journal.ended(query_id, Outcome.COMPLETED, now_ns)
+        elif type(command) is Copy:
+            target, rows = command.target.buffer_set, command.source.rows
+            self._copying_ns[target] = self._copying_ns.get(target, 0) + rows * self._profile.costs.copy_ns_per_row
+        elif type(command) is Reject:
+            journal.because(command.reason)
+            journal.ended(command.query_id, Outcome.REJECTED, now_ns)
+        elif type(command) is Fail:
+            journal.because(command.reason, len(command.query_ids))
+            for query_id in command.query_ids:
+                journal.ended(query_id, Outcome.FAILED, now_ns)
+        elif type(command) is Forget:
+            journal.ended(command.query_id, Outcome.CANCELLED, now_ns)
+
+    def _start(self, launch: Launch, now_ns: int, *, queued: bool = False) -> None:
+        key = launch.first_stage, launch.last_stage, len(launch.query_ids), launch.lane
+        phases = self._phases.get(key)
+        if phases is None:
+            phases = self._phases[key] = self._work(*key)
+        if queued:
+            phases = phases[1:]
+        if self._copying_ns:
+            copying_ns = self._copying_ns.pop(launch.place.buffer_set, 0)
+            phases = ((copying_ns, 0.0), *phases)
+        self._device.start(launch.id, phases, now_ns)
+
+    def _work(self, first: int, last: int, batch: int, lane: int) -> Phases:
+        """The host's part, then the stages; neighbours of equal share are one phase."""
+        costs, profile = self._profile.costs, self._profile
+        phases: list[tuple[int, float]] = [(costs.launch_ns if first == 0 else costs.boundary_ns, 0.0)]
+        for stage in range(first, last + 1):
+            work_ns, share = profile.stage_ns(stage, batch, lane), profile.share(stage, batch, lane)
+            if phases[-1][1] == share:
+                work_ns += phases.pop()[0]
+            phases.append((work_ns, share))
+        return tuple(phases)
+
+
+def _queries(arrivals_ns: Sequence[int], lengths: Sequence[int] | None, deadline_ns: int | None) -> Iterator[Query]:
+    """Queries one by one, read from the arrays in chunks: plain integers are faster than array elements."""
+    for start in range(0, len(arrivals_ns), _CHUNK):
+        instants = [int(t) for t in arrivals_ns[start : start + _CHUNK]]
+        own = [None] * len(instants) if lengths is None else [int(n) for n in lengths[start : start + _CHUNK]]
+        for offset, (arrival_ns, length) in enumerate(zip(instants, own, strict=True)):
+            deadline = None if deadline_ns is None else arrival_ns + deadline_ns
+            yield Query(start + offset, arrival_ns, length, deadline)
