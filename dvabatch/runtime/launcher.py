@@ -1,0 +1,84 @@
+"""Carries launches out on engines that block: stage after stage, in place, and one event at the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from dvabatch.batching.commands import Launch
+from dvabatch.batching.events import Event, LaunchFailed, LaunchFinished
+from dvabatch.runtime.padding import PayloadError, fill_row
+from dvabatch.runtime.tensors import TensorTable
+from dvabatch.runtime.workers import Workers
+from engines.base import Array, StageEngine
+from engines.errors import EngineError
+
+
+class Launcher:
+    """A worker for each launch in flight. Every launch ends in exactly one event, whatever the engine does."""
+
+    def __init__(
+        self,
+        stages: Sequence[StageEngine],
+        table: TensorTable,
+        payload: Callable[[int], Mapping[str, Array] | None],
+        pads: Mapping[str, float],
+        report: Callable[[Event], None],
+    ) -> None:
+        """`payload(query_id)` gives a query's inputs, one row each, unpadded, or None if it was cancelled meanwhile; `pads`
+        what fills their rows up."""
+        self._stages = stages
+        self._table = table
+        self._payload = payload
+        self._pads = pads
+        self._report = report
+        self._workers = Workers("launch")
+        self._lock = threading.Lock()
+        self._running: set[int] = set()
+        self._queued: dict[int, Launch] = {}  # by the launch that each waits for
+
+    def start(self, launch: Launch) -> None:
+        """Runs a launch on a worker, or behind the launch that it names."""
+        with self._lock:
+            if launch.after is not None and launch.after in self._running:
+                self._queued[launch.after] = launch
+                return
+            self._running.add(launch.id)
+        self._workers.submit(lambda: self._work(launch))
+
+    def close(self) -> None:
+        self._workers.close()
+
+    def _work(self, launch: Launch | None) -> None:
+        while launch is not None:
+            self._report(self._run(launch))
+            with self._lock:
+                self._running.remove(launch.id)
+                launch = self._queued.pop(launch.id, None)
+                if launch is not None:
+                    self._running.add(launch.id)
+
+    def _run(self, launch: Launch) -> Event:
+        layout = self._table.layout
+        try:
+            if launch.first_stage == 0:
+                self._fill(launch)
+            for stage in range(launch.first_stage, launch.last_stage + 1):
+                inputs = self._table.rows(launch.place, launch.lane, layout.reads[stage])
+                outputs = self._table.rows(launch.place, launch.lane, layout.writes[stage])
+                self._stages[stage].run(inputs, outputs)
+        except (EngineError, PayloadError) as error:
+            return LaunchFailed(launch.id, str(error))
+        except Exception as error:  # noqa: BLE001 -- an engine's defect fails its own queries, with its name, and nobody else's
+            return LaunchFailed(launch.id, f"{type(error).__name__}: {error}")
+        return LaunchFinished(launch.id)
+
+    def _fill(self, launch: Launch) -> None:
+        rows = self._table.rows(launch.place, launch.lane, self._table.layout.inputs)
+        for row, query_id in enumerate(launch.query_ids):
+            payload = self._payload(query_id)
+            for name, room in rows.items():
+                if payload is None:
+                    room[row] = 0
+                    continue
+                fill_row(room[row], payload[name], self._pads.get(name, 0), name)
