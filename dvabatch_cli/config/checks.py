@@ -1,0 +1,128 @@
+"""What is impossible about a config although each of its sections alone is fine."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dvabatch_cli.config.engine import EngineSection, SlicingSection
+from dvabatch_cli.config.error import Finding, shown
+from dvabatch_cli.config.load import LoadOptions, ReplayLoad
+from dvabatch_cli.config.model import InputSection, NetworkModel, OnnxModel
+from dvabatch_cli.config.policies import FavorOptions, InputDvaOptions, MergeOptions, PolicyOptions
+from dvabatch_cli.config.suggest import did_you_mean, listed
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The sections of a config that are well formed.
+
+    None stands for a section that is malformed (`model` also for one that is not given: `model_given` tells); a
+    malformed policy or input is left out.
+    """
+
+    model: NetworkModel | OnnxModel | None = None
+    model_given: bool = False
+    inputs: Mapping[str, InputSection] = field(default_factory=dict)
+    slicing: SlicingSection | None = None
+    engine: EngineSection | None = None
+    policies: Mapping[int, PolicyOptions] = field(default_factory=dict)
+    load: LoadOptions | None = None
+
+    def section_findings(self) -> Iterator[Finding]:
+        """What each section finds about itself."""
+        for name, section in (("model", self.model), ("engine", self.engine), ("load", self.load)):
+            if section is not None:
+                yield from (finding.under(name) for finding in section.findings())
+        for name, each in self.inputs.items():
+            yield from (finding.under("inputs", name) for finding in each.findings())
+        for index, policy in self.policies.items():
+            yield from (finding.under("policies", index) for finding in policy.findings())
+
+    def cross_findings(self) -> Iterator[Finding]:
+        """What concerns more than one section."""
+        if self.engine is not None and self.engine.backend != "table" and not self.model_given:
+            hint = 'add "model", or set engine.backend to "table"'
+            yield Finding((), "no model", f'a model for the backend "{self.engine.backend}"', hint)
+        yield from self._masks()
+        yield from self._names()
+        for index, policy in self.policies.items():
+            for finding in (*self._limits(policy), *self._favors(policy), *self._lanes(policy)):
+                yield finding.under("policies", index)
+
+    def file_findings(self, folder: Path) -> Iterator[Finding]:
+        """A finding for each file that is named and that `folder` does not lead to."""
+        for path, text in self._files():
+            if "\0" in text or not (folder / text).is_file():
+                hint = f"paths are relative to the config's folder, {folder}"
+                yield Finding(path, shown(text), "an existing file", hint)
+
+    def _files(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        if isinstance(self.model, OnnxModel):
+            yield ("model", "onnx"), self.model.onnx
+        if self.engine is not None and self.engine.table is not None:
+            yield ("engine", "table"), self.engine.table
+        if isinstance(self.load, ReplayLoad):
+            yield ("load", "file"), self.load.file
+        for name, section in self.inputs.items():
+            if section.file is not None:
+                yield ("inputs", name, "file"), section.file
+
+    def _masks(self) -> Iterator[Finding]:
+        for name, section in self.inputs.items():
+            known = [other for other in self.inputs if other != name]
+            if section.mask_of is not None and section.mask_of not in known:
+                hint = did_you_mean(section.mask_of, known) or "inputs must list it, if only as {}"
+                wanted = listed(known) if known else "another input that stands in inputs"
+                yield Finding(("inputs", name, "mask_of"), shown(section.mask_of), wanted, hint)
+
+    def _names(self) -> Iterator[Finding]:
+        seen: dict[str, int] = {}
+        for index, policy in self.policies.items():
+            if policy.name in seen:
+                came = f"{shown(policy.name)}, the name of policies[{seen[policy.name]}]"
+                yield Finding(("policies", index, "name"), came, "a name of its own")
+            seen.setdefault(policy.name, index)
+
+    def _limits(self, policy: PolicyOptions) -> Iterator[Finding]:
+        merging = isinstance(policy, MergeOptions)
+        if self.engine is not None:
+            yield from _at_most(policy, "max_batch_size", self.engine.max_batch, "engine.max_batch")
+            yield from _at_most(policy, "instances", self.engine.executors_per_stage, "engine.executors_per_stage")
+            yield from _at_most(policy, "instances", self.engine.buffer_set_size, "engine.buffer_set_size")
+            if merging:
+                yield from _at_most(policy, "max_allow_merge_batchsize", self.engine.max_batch, "engine.max_batch")
+        if self.slicing is not None and merging:
+            stages = self.slicing.stages
+            yield from _at_most(policy, "max_allow_merge_stage", stages - 1, "slicing.stages", less=1)
+
+    def _favors(self, policy: PolicyOptions) -> Iterator[Finding]:
+        favors = policy.favor_per_stage if isinstance(policy, FavorOptions) else None
+        if favors is None:
+            return
+        if self.slicing is not None and len(favors) != self.slicing.stages:
+            came, wanted = f"{len(favors)} values", f"one for each of slicing.stages ({self.slicing.stages})"
+            yield Finding(("favor_per_stage",), came, wanted)
+        for stage, favor in enumerate(favors):
+            if self.engine is not None and favor > self.engine.max_batch:
+                wanted = f"at most engine.max_batch ({self.engine.max_batch})"
+                yield Finding(("favor_per_stage", stage), shown(favor), wanted)
+
+    def _lanes(self, policy: PolicyOptions) -> Iterator[Finding]:
+        if policy.preferred_seq_len is None and isinstance(policy, InputDvaOptions):
+            yield Finding((), "INPUT_DVA without preferred_seq_len", "the lengths of its lanes in preferred_seq_len")
+        if self.load is None:
+            return
+        if policy.preferred_seq_len is None and self.load.lengths is not None:
+            hint = "a policy that names none takes those of the others"
+            yield Finding((), "load.lengths and no lanes", "preferred_seq_len in one policy at least", hint)
+        recorded = isinstance(self.load, ReplayLoad)  # a recording may have lengths of its own
+        if policy.preferred_seq_len is not None and self.load.lengths is None and not recorded:
+            hint = "add load.lengths, or remove preferred_seq_len"
+            yield Finding(("preferred_seq_len",), "lanes for queries without a length", "load.lengths beside it", hint)
+
+
+def _at_most(policy: PolicyOptions, name: str, limit: int, option: str, *, less: int = 0) -> Iterator[Finding]:
+    value = getattr(policy, name)
+    if value > limit:
+        called = f"{option} - {less}" if less else option
+        yield Finding((name,), shown(value), f"at most {called} ({limit})", f"lower it or raise {option}")

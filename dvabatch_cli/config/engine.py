@@ -1,0 +1,63 @@
+"""The sections `slicing`, `engine`, `slo` and `checks`."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dvabatch_cli.config.error import Finding
+from dvabatch_cli.config.section import Count, Milliseconds, Section
+
+DEFAULT_MAX_BATCH = 32
+DEFAULT_STAGES = 4
+
+
+class SlicingSection(Section):
+    """Into how many stages the model is cut."""
+
+    stages: Annotated[int, Field(ge=1, le=256)] = DEFAULT_STAGES
+    """Number of stages."""
+
+
+class EngineSection(Section):
+    """What runs the stages."""
+
+    backend: Literal["auto", "onnxruntime", "tensorrt", "table"] = "auto"
+    """auto: tensorrt where it works, else onnxruntime; table: a latency table, without a model."""
+    precision: Literal["fp32", "fp16", "tf32"] = "fp32"
+    """Arithmetic of the built engines."""
+    max_batch: Count = DEFAULT_MAX_BATCH
+    """Largest batch an engine takes."""
+    executors_per_stage: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Launches of one stage that may run at once."""
+    buffer_set_size: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Buffer sets: batches under way that lie apart."""
+    threads: Annotated[int, Field(ge=0, le=4096)] = 0
+    """Threads inside an operator (onnxruntime); 0: all cores."""
+    table: Annotated[str, Field(min_length=1)] | None = None
+    """Path of the latency table, relative to the config's folder."""
+
+    def findings(self) -> Iterator[Finding]:
+        if self.backend == "table" and self.table is None:
+            yield Finding((), "no table", "the path of a latency table in engine.table", "the backend is table")
+        if self.backend != "table" and self.table is not None:
+            hint = 'set engine.backend to "table" or remove engine.table'
+            yield Finding(("table",), f'a table for the backend "{self.backend}"', 'the backend "table"', hint)
+
+
+class SloSection(Section):
+    """The service level objective."""
+
+    response_ms: Milliseconds
+    """Answers within this time count as good."""
+    quantile: Annotated[float, Field(gt=0, le=1)] = 0.99
+    """Share of the answers that must be good."""
+
+
+class ChecksSection(Section):
+    """How answers are compared with those of the whole model on each query alone."""
+
+    sample: Annotated[int, Field(ge=0, le=1_000_000)] = 64
+    """Number of answers compared; 0: none."""
+    tolerance: Annotated[float, Field(gt=0)] = 1e-4
+    """Largest error, relative to the largest magnitude of the whole model's answer."""
