@@ -65,8 +65,8 @@ class Profile:
     """
 
     __slots__ = (
-        "_exists", "_share", "_slowdown", "_stage_ns", "_whole", "_whole_ns",
-        "batch_sizes", "costs", "curves", "digest", "lanes", "max_batch", "name", "source", "stages",
+        "_exists", "_share", "_slowdown", "_stage_ns", "_whole_ns",
+        "batch_sizes", "costs", "curves", "digest", "lanes", "max_batch", "name", "source", "stages", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -103,7 +103,7 @@ class Profile:
                 raise ProfileError(f"{name}: batch_sizes {list(self.batch_sizes)} go past the table's {self.max_batch}")
             self.max_batch = self.batch_sizes[-1]
         self._slowdown = slowdown
-        self._whole = tuple(whole) if whole else (None,) * len(self.lanes)
+        self.whole = tuple(whole) if whole else (None,) * len(self.lanes)
         sizes = range(self.max_batch + 1)
         exists = [self._next_size(b) for b in sizes]
         self._exists = exists
@@ -117,7 +117,7 @@ class Profile:
             raise ProfileError(f"{name}: every device share must lie in (0, 1]")
         self._whole_ns = [
             [sum(stage[b] for stage in self._stage_ns[i]) for b in sizes]
-            if (curve := self._whole[i]) is None
+            if (curve := self.whole[i]) is None
             else [0, *(round(curve.at(exists[b]) * NS_PER_MS) for b in sizes[1:])]
             for i in range(len(self.lanes))
         ]
@@ -174,7 +174,7 @@ class Profile:
 
         def lane_table(i: int) -> dict[str, object]:
             stages = [{"latency_ms": _plain(c.latency_ms), "share": _plain(c.share)} for c in self.curves[i]]
-            whole = self._whole[i]
+            whole = self.whole[i]
             return {"stages": stages} if whole is None else {"stages": stages, "whole": _plain(whole)}
 
         table: dict[str, object] = {"name": self.name, "source": self.source}

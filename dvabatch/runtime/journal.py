@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from enum import IntEnum
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dvabatch.batching.commands import Launch
 from dvabatch.batching.profile import Profile
+
+Integers: TypeAlias = Sequence[int] | NDArray[np.int64] | NDArray[np.int32]
 
 
 class Outcome(IntEnum):
@@ -22,13 +29,13 @@ class Outcome(IntEnum):
 class Journal:
     """One entry a query, by id from 0; instants are integer nanoseconds from the run's anchor, -1 where nothing happened."""
 
-    def __init__(self, queries: int, stages: int, lengths: list[int] | None = None) -> None:
+    def __init__(self, queries: int, stages: int, lengths: Integers | None = None) -> None:
         self.arrival_ns = array("q", bytes(8 * queries))
         self.admitted_ns = array("q", (-1,)) * queries
         self.done_ns = array("q", (-1,)) * queries
         self.outcome = bytearray((Outcome.OPEN,)) * queries
         self.late_free = bytearray(queries)  # 1 where an executor of stage 0 was free while the query went unseen
-        self.lengths = None if lengths is None else array("i", lengths)
+        self.lengths = None if lengths is None else array("i", np.asarray(lengths, np.int32).tobytes())
         self.batch_sizes: list[dict[int, int]] = [{} for _ in range(stages)]
         self.rows_useful = [0.0] * stages
         self.rows_computed = [0.0] * stages

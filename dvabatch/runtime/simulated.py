@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+
+import numpy as np
 
 from dvabatch.batching.commands import Command, Copy, Deliver, Fail, Forget, Launch, Reject
 from dvabatch.batching.events import Event, LaunchFinished, QueryArrived, TimerFired
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.query import Query
 from dvabatch.runtime.device_model import NEVER, DeviceModel, Phases
-from dvabatch.runtime.journal import Journal, Outcome
+from dvabatch.runtime.journal import Integers, Journal, Outcome
 from dvabatch.runtime.trace import Recorder
 
 _CHUNK = 16_384
@@ -32,14 +34,10 @@ class SimulatedDriver:
         self._copying_ns: dict[int, int] = {}  # by target set, until its next launch
         self._queued: dict[int, Launch] = {}  # by the launch that each waits for
 
-    def run(
-        self, arrivals_ns: Sequence[int], lengths: Sequence[int] | None = None, deadline_ns: int | None = None
-    ) -> Journal:
+    def run(self, arrivals_ns: Integers, lengths: Integers | None = None, deadline_ns: int | None = None) -> Journal:
         """Arrivals rise, from 0; `deadline_ns` counts from each query's arrival. Any sequence of integers serves."""
         machine, device = self._machine, self._device
-        journal = self._journal = Journal(
-            len(arrivals_ns), machine.limits.stages, None if lengths is None else [int(n) for n in lengths]
-        )
+        journal = self._journal = Journal(len(arrivals_ns), machine.limits.stages, lengths)
         upcoming = _queries(arrivals_ns, lengths, deadline_ns)
         query = next(upcoming, None)
         now_ns = 0
@@ -122,11 +120,11 @@ class SimulatedDriver:
         return tuple(phases)
 
 
-def _queries(arrivals_ns: Sequence[int], lengths: Sequence[int] | None, deadline_ns: int | None) -> Iterator[Query]:
+def _queries(arrivals_ns: Integers, lengths: Integers | None, deadline_ns: int | None) -> Iterator[Query]:
     """Queries one by one, read from the arrays in chunks: plain integers are faster than array elements."""
     for start in range(0, len(arrivals_ns), _CHUNK):
-        instants = [int(t) for t in arrivals_ns[start : start + _CHUNK]]
-        own = [None] * len(instants) if lengths is None else [int(n) for n in lengths[start : start + _CHUNK]]
+        instants = np.asarray(arrivals_ns[start : start + _CHUNK]).tolist()
+        own = [None] * len(instants) if lengths is None else np.asarray(lengths[start : start + _CHUNK]).tolist()
         for offset, (arrival_ns, length) in enumerate(zip(instants, own, strict=True)):
             deadline = None if deadline_ns is None else arrival_ns + deadline_ns
             yield Query(start + offset, arrival_ns, length, deadline)

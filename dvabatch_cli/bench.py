@@ -1,0 +1,77 @@
+"""`dvabatch bench`: run an experiment for real, prove the answers, write the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dvabatch.reporting.table import comparison_rows, comparison_table, run_rows, runs_table
+from dvabatch_cli.app import app
+from dvabatch_cli.config import Config, load_config
+from dvabatch_cli.console import err, one_message, out, print_json, say_next, speaker
+from dvabatch_cli.errors import Exit
+from dvabatch_cli.experiment import Experiment, Finished
+from dvabatch_cli.options import DryRun, Json, Quick, Results, Resume, Set
+
+ConfigName = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, or the name of one in configs/.")]
+
+
+@app.command(epilog="Example: dvabatch bench resnet_152_04.json --quick")
+def bench(
+    config: ConfigName,
+    output: Results = None,
+    overrides: Set = None,
+    quick: Quick = False,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment on real engines against an open-loop load, check the answers, and write the report.
+
+    What the config needs and is not there (model, stages, engines, profile) is made first. Exit code 4 says that a run is
+    invalid, 130 that it was interrupted; what was measured is kept either way, and --resume goes on.
+    """
+    with one_message():
+        loaded = _loaded(config, overrides or (), quick=quick)
+        folder = output or Path("results") / loaded.name
+        experiment = Experiment(loaded, folder, simulated=False, quick=quick, say=speaker(as_json))
+        show(experiment.run(resume=resume, dry_run=dry_run), as_json=as_json)
+
+
+def _loaded(name: str, overrides: list[str] | tuple[str, ...], *, quick: bool) -> Config:
+    config = load_config(name, overrides)
+    return config.quick() if quick else config
+
+
+def show(finished: Finished | None, *, as_json: bool) -> None:
+    """The report's tables, what the answers proved, and the exit code."""
+    if finished is None:
+        return
+    report = finished.report
+    if as_json:
+        print_json({"folder": str(finished.folder), "runs": run_rows(report), "comparison": comparison_rows(report),
+                    "correctness": report["correctness"], "exit_code": int(finished.code)})  # fmt: skip
+    elif report["runs"]:
+        out.print(runs_table(report))
+        if report["comparison"]:
+            out.print(comparison_table(report))
+        proof = report["correctness"]
+        if proof is not None:
+            verdict = "all right" if proof["passed"] else "WRONG ANSWERS"
+            out.print(
+                f"answers: {proof['checked']} checked against the whole model on each query alone, {verdict} "
+                f"(largest error {proof['max_rel_error']:.1e} of the largest |reference|, tolerance {proof['tolerance']:.0e})",
+                highlight=False,
+            )
+    for run in report["runs"]:
+        if not run["valid"]:
+            err.print(
+                f"INVALID {run['policy'].get('name')}: {'; '.join(run['invalid_reasons'])}", style="red", markup=False
+            )
+    if not as_json:
+        err.print(f"report and figures: {finished.folder}", markup=False)
+    say_next(f"dvabatch plot {finished.folder}", as_json)
+    if finished.code is not Exit.FINE:
+        raise typer.Exit(finished.code)

@@ -1,0 +1,58 @@
+"""Where a run took place: what a reader needs to judge its numbers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("numpy", "onnx", "onnx-graphsurgeon", "onnxruntime", "pydantic", "python-rapidjson", "tensorrt", "pycuda")
+
+
+def environment() -> dict[str, Any]:
+    """Facts of this machine and installation; what cannot be learnt is None."""
+    return {
+        "cpu": _first_line("/proc/cpuinfo", "model name"),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": packages(),
+        "gpu": None,
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": (status := _git("status", "--porcelain")) is not None and status != "",
+    }
+
+
+def packages() -> dict[str, str | None]:
+    """The versions of what matters to a result; None where it is not installed."""
+    found: dict[str, str | None] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _first_line(file: str, key: str) -> str | None:
+    try:
+        with Path(file).open() as lines:
+            return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), None)
+    except OSError:
+        return None
+
+
+def _git(*words: str) -> str | None:
+    """An answer of git about the checkout that this code runs from; None outside of one."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

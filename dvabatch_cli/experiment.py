@@ -1,0 +1,355 @@
+"""An experiment from its config to its report: every contender meets every schedule, each point is kept as soon as it ends."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvabatch import __version__
+from dvabatch.batching.profile import Profile
+from dvabatch.loadgen import Schedule
+from dvabatch.reporting.comparison import compare, run_key
+from dvabatch.reporting.figures import draw_all
+from dvabatch.reporting.labels import point_key
+from dvabatch.reporting.lock import ResultsLock
+from dvabatch.reporting.points import load_points, load_responses, save_point
+from dvabatch.reporting.report import assemble, write_report
+from dvabatch.reporting.summary import summarise
+from dvabatch_cli import baselines
+from dvabatch_cli.config import Config
+from dvabatch_cli.environment import environment
+from dvabatch_cli.errors import CommandError, Exit
+from dvabatch_cli.testbed import Bed, SimulatedBed, load_facts, open_real_bed
+from dvabatch_cli.wiring import (
+    Contender,
+    LoadPoint,
+    contender_of,
+    lane_mix,
+    limits_of,
+    payloads_of,
+)
+from dvabatch_cli.wiring import (
+    load_points as points_of,
+)
+from dvabatch_cli.workspace import Prepared, prepare, profile_of, read_table, stages_of
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What an experiment stands on: a profile, and the built stages where there is a model."""
+
+    profile: Profile
+    slicing_tax: Mapping[str, float]
+    prepared: Prepared | None
+    capacity_rps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measurement to make."""
+
+    load: LoadPoint
+    schedule: Schedule
+    contender: Contender
+
+    @property
+    def key(self) -> str:
+        return point_key(dict(self.contender.options), load_facts(self.load, self.schedule), self.contender.role)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An experiment's report, where it lies, and how it went."""
+
+    report: Mapping[str, Any]
+    folder: Path
+    code: Exit
+
+
+def lay_ground(config: Config, say: Say) -> Ground:
+    """Slices, builds and profiles what is missing; a latency table needs none of it."""
+    if config.engine.backend == "table":
+        assert config.table_path is not None
+        profile = read_table(config.table_path)
+        tax: Mapping[str, float] = {}
+        prepared = None
+    else:
+        prepared = prepare(
+            stages_of(config, say), backend=config.engine.backend, threads=config.engine.threads, say=say
+        )
+        limits = limits_of(config, len(prepared.manifest.stages))
+        pool = payloads_of(config, prepared.manifest.inputs)
+        measured = profile_of(prepared, limits, lambda length: pool.row(0, length), say)
+        profile, tax = measured.profile, measured.slicing_tax
+    _check_fit(config, profile)
+    return Ground(profile, tax, prepared, profile.capacity_rps(config.engine.max_batch, lane_mix(config)))
+
+
+def _check_fit(config: Config, profile: Profile) -> None:
+    """A table has stages, lanes and sizes of its own; the config must be about the same."""
+    if config.slicing.stages != profile.stages:
+        raise CommandError(
+            f"config {config.name}: slicing.stages is {config.slicing.stages}, table {profile.name} has {profile.stages}; "
+            f"set slicing.stages to {profile.stages}"
+        )
+    if (config.lanes or (None,)) != profile.lanes:
+        raise CommandError(
+            f"config {config.name}: the policies' preferred_seq_len are {list(config.lanes)}, table {profile.name} has lanes "
+            f"{list(profile.lanes)}; give them the table's"
+        )
+    if config.engine.max_batch > profile.max_batch:
+        raise CommandError(
+            f"config {config.name}: engine.max_batch is {config.engine.max_batch}, table {profile.name} ends at "
+            f"{profile.max_batch}; lower engine.max_batch"
+        )
+
+
+class Experiment:
+    """One config, one results folder."""
+
+    def __init__(self, config: Config, folder: Path, *, simulated: bool, quick: bool, say: Say) -> None:
+        self._config = config
+        self._folder = folder
+        self._simulated = simulated
+        self._sweep_rounds = baselines.QUICK if quick else baselines.FULL
+        self._say = say
+
+    def run(self, *, resume: bool = False, dry_run: bool = False) -> Finished | None:
+        """All points that are missing, then the report. A dry run says what would be done, and does nothing.
+
+        A Ctrl-C keeps the points measured so far and reports them, with exit code 130.
+        """
+        config, say = self._config, self._say
+        with ExitStack() as opened:
+            if not dry_run:
+                opened.enter_context(ResultsLock(self._folder))
+                self._open_folder(resume=resume)
+            ground = lay_ground(config, say)
+            say(f"capacity {ground.capacity_rps:.4g} queries/s (whole model, batches up to {config.engine.max_batch})")
+            loads = points_of(config, ground.capacity_rps)
+            self._estimate(ground, loads)
+            if dry_run:
+                return None
+            runs: dict[str, dict[str, Any]] = {}
+            code = Exit.FINE
+            try:
+                self._measure(ground, loads, runs)
+            except KeyboardInterrupt:
+                say(f"interrupted: {len(runs)} points are kept; go on with --resume")
+                code = Exit.INTERRUPTED
+            return self._finish(ground, runs, code)
+
+    def _open_folder(self, *, resume: bool) -> None:
+        """A folder holds the points of one config. A fresh run lays older points aside only when it starts."""
+        mark = self._folder / "points" / ".config.json"
+        text = json.dumps({"config": self._config.resolved(), "simulated": self._simulated}, sort_keys=True)
+        if resume and mark.exists() and mark.read_text() != text:
+            raise CommandError(
+                f"{self._folder} holds points of another config; resume with the config that began it, "
+                "or choose a folder with -o"
+            )
+        if not resume and (self._folder / "points").exists():
+            shutil.rmtree(self._folder / "points")
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.write_text(text)
+
+    def _estimate(self, ground: Ground, loads: list[LoadPoint]) -> None:
+        """How many points, and for real runs how long they will take at least."""
+        config = self._config
+        swept = baselines.BEST if "swept" in config.baselines else 0
+        contenders = len(config.policies) + ("untuned" in config.baselines) + swept
+        count = len(loads) * len(config.load.seeds) * contenders
+        if self._simulated:
+            self._say(f"{count} points to simulate")
+            return
+        lasting_s = sum(load.schedule(config, seed).duration_s for load in loads for seed in config.load.seeds)
+        total_s = lasting_s * contenders
+        self._say(f"{count} points to measure, about {_duration(total_s)} of load, results in {self._folder}")
+
+    def _measure(self, ground: Ground, loads: list[LoadPoint], runs: dict[str, dict[str, Any]]) -> None:
+        """Fills `runs` point by point. Contenders take turns on each schedule, so that a drift of the machine meets all."""
+        known = load_points(self._folder)
+        points = list(self._points(ground, loads))
+        with ExitStack() as opened:
+            bed: Bed = (
+                SimulatedBed(self._config, ground.profile)
+                if self._simulated
+                else opened.enter_context(open_real_bed(self._config, ground.profile, ground.prepared))
+            )
+            for number, point in enumerate(points, 1):
+                run = known.get(point.key)
+                if run is None:
+                    began_s = time.monotonic()
+                    run = self._one(bed, point)
+                    told = f"{time.monotonic() - began_s:.1f} s"
+                else:
+                    told = "kept from before"
+                runs[point.key] = run
+                self._say(f"[{number}/{len(points)}] {_said(point, run)} ({told})")
+
+    def _points(self, ground: Ground, loads: list[LoadPoint]) -> Iterator[Point]:
+        config = self._config
+        policies = [contender_of(options, ground.profile) for options in config.policies]
+        for load in loads:
+            contenders = list(policies)
+            if "untuned" in config.baselines:
+                contenders.append(baselines.untuned(config, ground.profile))
+            if "swept" in config.baselines:
+                contenders += self._swept(ground, load)
+            for seed in config.load.seeds:
+                schedule = load.schedule(config, seed)
+                for contender in contenders:
+                    yield Point(load, schedule, contender)
+
+    def _swept(self, ground: Ground, load: LoadPoint) -> list[Contender]:
+        return baselines.swept(self._config, ground.profile, load, rounds=self._sweep_rounds, say=self._say)
+
+    def _one(self, bed: Bed, point: Point) -> dict[str, Any]:
+        result = bed.run(point.contender, point.load, point.schedule)
+        run = summarise(result.measured)
+        run["reasons"] = dict(result.reasons)
+        run["correctness"] = result.correctness
+        if result.correctness is not None and not result.correctness["passed"]:
+            run["valid"] = False
+            run["invalid_reasons"] = [
+                *run["invalid_reasons"],
+                f"{result.wrong_answers} of {result.correctness['checked']} checked answers are wrong",
+            ]
+        save_point(self._folder, point.key, run, result.measured.queries)
+        return run
+
+    def _finish(self, ground: Ground, runs: Mapping[str, dict[str, Any]], code: Exit) -> Finished:
+        """The report of what was measured, figures included."""
+        config = self._config
+        responses = {run_key(run): load_responses(self._folder, key) for key, run in runs.items()}
+        report = assemble(
+            name=config.name,
+            dvabatch_version=__version__,
+            config=config.resolved(),
+            model=_model_facts(ground),
+            engine=_engine_facts(config, ground),
+            profile=_profile_facts(ground),
+            correctness=_correctness(config, runs.values()),
+            runs=list(runs.values()),
+            comparison=compare(list(runs.values()), responses),
+        )
+        meta = {
+            "created_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "command": shlex.join(["dvabatch", *sys.argv[1:]]),
+            "environment": environment(),
+        }
+        write_report(self._folder, report, meta)
+        if runs:
+            draw_all({**report, **meta}, self._folder)
+        if code is Exit.FINE and not all(run["valid"] for run in runs.values()):
+            code = Exit.INVALID
+        return Finished({**report, **meta}, self._folder, code)
+
+
+def _said(point: Point, run: Mapping[str, Any]) -> str:
+    """One point in a line."""
+    load = point.load
+    at = f"{load.rate_rps:.4g} rps" if load.utilization is None else f"{load.utilization:.0%}"
+    mean = run["response_ms"]["mean"]
+    flags = "" if run["valid"] else " INVALID"
+    flags += " saturated" if run["saturated"] else ""
+    told = "n/a" if mean is None else f"{mean:.4g} ms"
+    return f"{point.contender.name} at {at}, seed {point.schedule.seed}: mean {told}{flags}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _model_facts(ground: Ground) -> dict[str, Any] | None:
+    if ground.prepared is None:
+        return None
+    manifest = ground.prepared.manifest
+    stages = [
+        {
+            "index": stage.index,
+            "file": stage.file,
+            "sha256": stage.sha256,
+            "nodes": stage.nodes,
+            "inputs": [tensor.name for tensor in stage.inputs],
+            "outputs": [tensor.name for tensor in stage.outputs],
+            "crossing_bytes_per_row": stage.crossing_bytes_per_row,
+            "favored_batch": stage.favored_batch,
+        }
+        for stage in manifest.stages
+    ]
+    return {"name": manifest.name, "sha256": manifest.model_sha256, "stages": stages}
+
+
+def _engine_facts(config: Config, ground: Ground) -> dict[str, Any]:
+    if ground.prepared is None:
+        return {
+            "backend": "table", "precision": None, "version": ground.profile.name, "max_batch": config.engine.max_batch,
+            "build_s": 0.0, "cached": False,
+        }  # fmt: skip
+    engines = ground.prepared.engines
+    stage = ground.prepared.open_stage(0, config.engine.max_batch)
+    return {
+        "backend": "onnxruntime",
+        "precision": stage.precision,
+        "version": stage.version,
+        "max_batch": config.engine.max_batch,
+        "build_s": round(sum(engine.build_s for engine in engines), 3),
+        "cached": all(engine.hit for engine in engines),
+    }
+
+
+def _profile_facts(ground: Ground) -> dict[str, Any]:
+    profile = ground.profile
+    costs = profile.costs
+    table = profile.to_table()
+    whole = {
+        str(length): {f"{size:g}": ms for size, ms in curve.points}
+        for length, curve in zip(profile.lanes, profile.whole, strict=True)
+        if curve is not None
+    }
+    return {
+        "stages": [
+            {
+                "stage": stage,
+                "lane": length,
+                "latency_ms": {f"{size:g}": ms for size, ms in curves.latency_ms.points},
+                "share": {f"{size:g}": share for size, share in curves.share.points},
+            }
+            for length, lane in zip(profile.lanes, profile.curves, strict=True)
+            for stage, curves in enumerate(lane)
+        ],
+        "batch_sizes": [int(size) for size, _ in profile.curves[0][0].latency_ms.points],
+        "launch_us": costs.launch_ns / 1e3,
+        "boundary_us": costs.boundary_ns / 1e3,
+        "copy_us_per_row": costs.copy_ns_per_row / 1e3,
+        "slowdown": table.get("slowdown"),
+        "whole": whole.get("None", whole) or None,
+        "slicing_tax": dict(ground.slicing_tax) or None,
+        "capacity_rps": ground.capacity_rps,
+    }
+
+
+def _correctness(config: Config, runs: Any) -> dict[str, Any] | None:
+    """What checking found over all points; None where nothing was checked."""
+    checks = [run["correctness"] for run in runs if run.get("correctness") is not None]
+    if not checks:
+        return None
+    return {
+        "checked": sum(check["checked"] for check in checks),
+        "max_abs_error": max(check["max_abs_error"] for check in checks),
+        "max_rel_error": max(check["max_rel_error"] for check in checks),
+        "tolerance": config.checks.tolerance,
+        "passed": all(check["passed"] for check in checks),
+    }

@@ -1,0 +1,35 @@
+"""Options that several subcommands share, each spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Set a value of the config, e.g. load.request_rate=200. Repeatable."
+    ),
+]
+Results = Annotated[Path | None, typer.Option("-o", "--output", help="Folder of results [results/<name>].")]
+Resume = Annotated[bool, typer.Option("--resume", help="Keep the points measured before and measure the rest.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done and how long it takes; measure nothing.")
+]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="The same experiment made small: first and last load, seconds a point.")
+]
+Backend = Annotated[str, typer.Option("--backend", help="auto, onnxruntime or tensorrt.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads inside an operator; 0 takes all cores.")]
+Stages = Annotated[Path, typer.Argument(metavar="DIR", help="A folder of stages that `dvabatch slice` made.")]
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shapes",
+        metavar="NAME:DxDx...",
+        help="Bind an input's free dimensions, batch first: x:1x3x320x320. Repeatable, or comma-separated.",
+    ),
+]

@@ -1,0 +1,119 @@
+"""`dvabatch profile`: measure what stages, concurrency, launches, boundaries and copies cost on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from dvabatch.batching.profile import Profile
+from dvabatch.runtime.profiling import Effort
+from dvabatch_cli.app import app
+from dvabatch_cli.build import check_backend
+from dvabatch_cli.config import config_of
+from dvabatch_cli.console import one_message, out, print_json, say_next, speaker
+from dvabatch_cli.errors import CommandError
+from dvabatch_cli.options import Backend, Json, Stages, Threads
+from dvabatch_cli.wiring import limits_of, payloads_of
+from dvabatch_cli.workspace import MeasuredProfile, prepare, profile_of, write_json
+
+
+@app.command(epilog="Example: dvabatch profile resnet_152.stages --max-batch 16")
+def profile(
+    folder: Stages,
+    max_batch: Annotated[int, typer.Option(min=1, help="Largest batch to measure.")] = 32,
+    executors: Annotated[int, typer.Option("--executors-per-stage", min=1, help="Launches of a stage at once.")] = 4,
+    lengths: Annotated[
+        str | None, typer.Option("--lengths", help="Sequence lengths to measure, e.g. 32,64,128.")
+    ] = None,
+    backend: Backend = "auto",
+    threads: Threads = 0,
+    again: Annotated[bool, typer.Option("--again", help="Measure anew even if it has been measured.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Also write the latency table to this file.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure a folder of stages: the latency table that policies and the simulator use."""
+    with one_message():
+        check_backend(backend)
+        say = speaker(as_json)
+        prepared = prepare(folder, backend=backend, threads=threads, say=say)
+        config = config_of(
+            {
+                "name": "profile",
+                "model": {"onnx": str((folder / prepared.manifest.model_file).resolve())},
+                "inputs": {tensor.name: {"high": 2} for tensor in prepared.manifest.inputs if "int" in tensor.dtype},
+                "slicing": {"stages": len(prepared.manifest.stages)},
+                "engine": {"max_batch": max_batch, "executors_per_stage": executors, "threads": threads},
+                "policies": [
+                    {"scheduler_type": "NORMAL", **({"preferred_seq_len": _lengths(lengths)} if lengths else {})}
+                ],
+                "load": {
+                    "utilization": 0.5,
+                    **({"lengths": {"distribution": "constant", "value": max(_lengths(lengths))}} if lengths else {}),
+                },
+            },
+            source="dvabatch profile",
+        )
+        pool = payloads_of(config, prepared.manifest.inputs)
+        measured = profile_of(
+            prepared,
+            limits_of(config, len(prepared.manifest.stages)),
+            lambda length: pool.row(0, length),
+            say,
+            again=again,
+            effort=Effort(budget_s=0.3, least=2, most=7) if quick else None,
+        )
+        document = {**measured.profile.to_table(), "slicing_tax": dict(measured.slicing_tax)}
+        if output is not None:
+            write_json(output, document)
+        if as_json:
+            print_json(document)
+        else:
+            _show(measured)
+        say_next("dvabatch bench CONFIG, or dvabatch simulate CONFIG with engine.table set to a table (-o)", as_json)
+
+
+def _lengths(text: str | None) -> list[int]:
+    try:
+        return [int(part) for part in (text or "").split(",")]
+    except ValueError:
+        raise CommandError(f"--lengths {text!r} is no list of lengths; wanted e.g. 32,64,128") from None
+
+
+def _show(measured: MeasuredProfile) -> None:
+    profile = measured.profile
+    for lane, length in enumerate(profile.lanes):
+        out.print(_table(profile, lane, "" if length is None else f", length {length}", measured.slicing_tax))
+    costs = profile.costs
+    out.print(
+        f"launch {costs.launch_ns / 1e3:.0f} µs, boundary {costs.boundary_ns / 1e3:.0f} µs, "
+        f"copy {costs.copy_ns_per_row / 1e3:.1f} µs a row, capacity {profile.capacity_rps(profile.max_batch):.4g} queries/s"
+        f"{'' if measured.fresh else ' (measured before; --again measures anew)'}",
+        highlight=False,
+    )
+
+
+def _table(profile: Profile, lane: int, title: str, tax: Any) -> Table:
+    table = Table(title=f"{profile.name}{title}: milliseconds")
+    sizes = [int(size) for size, _ in profile.curves[lane][0].latency_ms.points]
+    table.add_column("batch", justify="right")
+    for stage in range(profile.stages):
+        table.add_column(f"stage {stage}", justify="right")
+    for heading in ("stages", "whole", "tax", "share"):
+        table.add_column(heading, justify="right")
+    for size in sizes:
+        times = [profile.stage_ns(stage, size, lane) / 1e6 for stage in range(profile.stages)]
+        table.add_row(
+            str(size),
+            *(f"{time:.2f}" for time in times),
+            f"{sum(times):.2f}",
+            f"{profile.whole_ns(size, lane) / 1e6:.2f}",
+            f"{tax[str(size)]:.3f}" if str(size) in tax else "n/a",
+            f"{profile.share(0, size, lane):.2f}",
+        )
+    return table

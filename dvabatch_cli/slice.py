@@ -1,0 +1,91 @@
+"""`dvabatch slice`: cut an ONNX model into operator-aware stages, and prove that they equal it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from dvabatch_cli.app import app
+from dvabatch_cli.console import one_message, out, print_json, say_next, speaker
+from dvabatch_cli.options import Json, Shapes, Threads
+from dvabatch_cli.shapes import parse_bind, parse_shapes
+from slicer import Manifest, SliceOptions, slice_model
+
+
+@app.command(name="slice", epilog="Example: dvabatch slice resnet_152.onnx --stages 4 -o resnet_152.stages")
+def slice_(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX file.")],
+    stages: Annotated[int, typer.Option(min=1, help="Into how many stages.")] = 4,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the stages [MODEL.stages].")] = None,
+    shapes: Shapes = None,
+    bind: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=NUMBER", help="Fix a scalar input. Repeatable.")
+    ] = None,
+    max_batch: Annotated[int, typer.Option(min=1, help="Largest batch to time and to compare.")] = 8,
+    threads: Threads = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample inputs.")] = 0,
+    verify: Annotated[bool, typer.Option(help="Prove the stages against the whole model.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Cut an ONNX model into stages that batch on their own, and prove that they equal it."""
+    with one_message():
+        folder = output or Path(f"{model.stem}.stages")
+        options = SliceOptions(
+            stages=stages,
+            shapes=parse_shapes(shapes or ()),
+            bind=parse_bind(bind or ()),
+            max_batch=max_batch,
+            threads=threads,
+            seed=seed,
+            verify=verify,
+        )
+        manifest = slice_model(model, folder, options, progress=speaker(as_json))
+        if as_json:
+            print_json({"folder": str(folder), "stages": _rows(manifest)})
+        else:
+            out.print(_table(manifest))
+        say_next(f"dvabatch build {folder}", as_json)
+
+
+def _rows(manifest: Manifest) -> list[dict[str, object]]:
+    return [
+        {
+            "stage": stage.index,
+            "file": stage.file,
+            "nodes": stage.nodes,
+            "parameters": stage.parameters,
+            "crossing_bytes_per_row": stage.crossing_bytes_per_row,
+            "latency_ms": stage.latency_ms,
+            "favored_batch": stage.favored_batch,
+        }
+        for stage in manifest.stages
+    ]
+
+
+def _table(manifest: Manifest) -> Table:
+    table = Table(title=f"{manifest.name}: {len(manifest.stages)} stages")
+    most = max(max(stage.latency_ms) for stage in manifest.stages)
+    for heading in (
+        "stage",
+        "nodes",
+        "parameters",
+        "kB across a row",
+        "ms at batch 1",
+        f"ms at batch {most}",
+        "favours",
+    ):
+        table.add_column(heading, justify="right")
+    for stage in manifest.stages:
+        table.add_row(
+            str(stage.index),
+            str(stage.nodes),
+            f"{stage.parameters:,}",
+            f"{stage.crossing_bytes_per_row / 1e3:,.1f}",
+            f"{stage.latency_ms[1]:.2f}",
+            f"{stage.latency_ms[most]:.2f}" if most in stage.latency_ms else "n/a",
+            str(stage.favored_batch),
+        )
+    return table

@@ -1,0 +1,308 @@
+"""What a config's runs need, opened: a bed measures a contender on a schedule, for real or in simulation."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from dvabatch.batching.events import QueryArrived
+from dvabatch.batching.machine import Machine
+from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.policies.policy import Normal, NormalInput
+from dvabatch.batching.profile import Profile
+from dvabatch.loadgen import Schedule, send
+from dvabatch.reporting.measured import Measured, Queries, StageUse
+from dvabatch.runtime.arrivals import NoArrivals, PullArrivals
+from dvabatch.runtime.journal import Journal
+from dvabatch.runtime.launcher import Launcher
+from dvabatch.runtime.observers import JournalObserver
+from dvabatch.runtime.service import free_axes
+from dvabatch.runtime.shapes import lay_out
+from dvabatch.runtime.simulated import SimulatedDriver
+from dvabatch.runtime.table import table_stages
+from dvabatch.runtime.tensors import TensorTable
+from dvabatch.runtime.threaded import ThreadedDriver
+from dvabatch_cli.answers import Reference, TableReference, Tally, WholeModel
+from dvabatch_cli.config import Config
+from dvabatch_cli.wiring import Contender, LoadPoint, limits_of, payloads_of
+from dvabatch_cli.workspace import Prepared
+from engines.base import Array, StageEngine
+
+_ANCHOR_AHEAD_NS = 50_000_000
+_SWITCH_INTERVAL_S = 1e-4  # a thread that holds the interpreter makes a sleeper at most this late
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One contender on one schedule."""
+
+    measured: Measured
+    reasons: Mapping[str, int]  # why queries got no answer, and how many each
+    correctness: Mapping[str, Any] | None = None  # None: answers were not checked
+    wrong_answers: int = 0
+
+
+class Bed(Protocol):
+    """Measures, whatever the time is made of."""
+
+    def run(self, contender: Contender, point: LoadPoint, schedule: Schedule) -> Result:
+        """One contender meets one schedule."""
+
+
+class SimulatedBed:
+    """Virtual time on a profile."""
+
+    def __init__(self, config: Config, profile: Profile) -> None:
+        self._config = config
+        self._profile = profile
+
+    def run(self, contender: Contender, point: LoadPoint, schedule: Schedule) -> Result:
+        machine = Machine(
+            limits_of(self._config, self._profile.stages, contender.max_queue), self._profile, contender.policy
+        )
+        journal = SimulatedDriver(machine).run(schedule.arrivals_ns, schedule.lengths, deadline_ns(self._config))
+        measured = _measured(self._config, contender, point, schedule, journal, machine, "simulated")
+        return Result(measured, dict(journal.reasons))
+
+
+class RealBed:
+    """Real engines in real time. Open it in a `with` block; answers of a seeded sample are checked after each run."""
+
+    def __init__(
+        self,
+        config: Config,
+        profile: Profile,
+        stages: list[StageEngine],
+        rows: Rows,
+        reference: Reference,
+        outputs: Mapping[str, tuple[int, ...]],
+    ) -> None:
+        self._config = config
+        self._profile = profile
+        self._stages = stages
+        self._rows = rows
+        self._reference = reference
+        self._free_axes = outputs
+        limits = limits_of(config, profile.stages)
+        examples = [
+            {name: np.asarray(value)[None] for name, value in rows.row(0, lane).items()} for lane in limits.lanes
+        ]
+        self._table = TensorTable(lay_out(stages, examples, list(outputs)), limits.buffer_sets, limits.max_batch)
+
+    def run(self, contender: Contender, point: LoadPoint, schedule: Schedule) -> Result:
+        self._warm_up(schedule)
+        machine, observer = self._serve(contender, schedule, self._config.load.admission)
+        lengths = schedule.lengths
+        tally = Tally(self._config.checks.tolerance)
+        wrong = tally.check(
+            observer.answers,
+            self._reference,
+            lambda query_id: None if lengths is None else int(lengths[query_id]),
+            self._free_axes,
+        )
+        measured = _measured(
+            self._config, contender, point, schedule, observer.journal, machine, self._config.load.admission
+        )
+        correctness = tally.to_json() if tally.checked else None
+        return Result(measured, dict(observer.journal.reasons), correctness, len(wrong))
+
+    def _warm_up(self, schedule: Schedule) -> None:
+        """Queries that no figure counts, all at once, through ordinary batching: memory and caches are then in use."""
+        count = min(self._config.load.warmup_requests, len(schedule))
+        if count == 0:
+            return
+        entry = FillOrWait(self._config.engine.max_batch, 0, 1)
+        policy = Normal(entry) if schedule.lengths is None else NormalInput(entry)
+        lengths = None if schedule.lengths is None else schedule.lengths[:count].tolist()
+        machine = Machine(limits_of(self._config, self._profile.stages), self._profile, policy)
+        journal = Journal(count, self._profile.stages, lengths)
+        driver = ThreadedDriver(machine, self._table, JournalObserver(journal, self._profile))
+        self._drive(driver, lengths, PullArrivals([0] * count, lengths))
+
+    def _serve(self, contender: Contender, schedule: Schedule, admission: str) -> tuple[Machine, JournalObserver]:
+        lengths = None if schedule.lengths is None else schedule.lengths.tolist()
+        machine = Machine(
+            limits_of(self._config, self._profile.stages, contender.max_queue), self._profile, contender.policy
+        )
+        observer = JournalObserver(
+            Journal(len(schedule), self._profile.stages, lengths), self._profile, self._sample(schedule)
+        )
+        driver = ThreadedDriver(machine, self._table, observer)
+        arrivals = PullArrivals(schedule.arrivals_ns.tolist(), lengths, deadline_ns(self._config))
+        if admission == "pull":
+            self._drive(driver, lengths, arrivals)
+        else:
+            self._drive(driver, lengths, NoArrivals(), pushed=(schedule, arrivals))
+        observer.journal.busy_ns = driver.busy_ns
+        observer.journal.span_ns = max(observer.journal.done_ns, default=0)
+        return machine, observer
+
+    def _drive(
+        self,
+        driver: ThreadedDriver,
+        lengths: list[int] | None,
+        arrivals: PullArrivals | NoArrivals,
+        pushed: tuple[Schedule, PullArrivals] | None = None,
+    ) -> None:
+        """One run of a driver, with a sender thread if queries are pushed; threads are gone afterwards."""
+        row = self._rows.row
+
+        def payload(query_id: int) -> Mapping[str, Array]:
+            return row(query_id, None if lengths is None else lengths[query_id])
+
+        launcher = Launcher(self._stages, self._table, payload, self._rows.pads, driver.post)
+        stopped = threading.Event()
+        with _short_switch_interval():
+            anchor_ns = time.perf_counter_ns() + _ANCHOR_AHEAD_NS
+            driver.set_anchor(anchor_ns)
+            sender = None
+            if pushed is not None:
+                schedule, queries = pushed
+
+                def push() -> None:
+                    send(
+                        schedule,
+                        lambda index: driver.post(QueryArrived(queries.query(index))),
+                        anchor_ns=anchor_ns,
+                        clock=time.perf_counter_ns,
+                        sleep=time.sleep,
+                        stop=stopped.is_set,
+                    )
+                    driver.close()
+
+                sender = threading.Thread(target=push, name="sender", daemon=True)
+                sender.start()
+            try:
+                driver.run(launcher, arrivals, until_closed=pushed is not None)
+            finally:
+                stopped.set()
+                launcher.close()
+                if sender is not None:
+                    sender.join()
+
+    def _sample(self, schedule: Schedule) -> list[int]:
+        """Queries across the whole run, drawn from the schedule's seed."""
+        count = min(self._config.checks.sample, len(schedule))
+        return sorted(np.random.default_rng(schedule.seed).choice(len(schedule), count, replace=False).tolist())
+
+
+class Rows(Protocol):
+    """Payloads by query."""
+
+    @property
+    def pads(self) -> Mapping[str, float]: ...
+
+    def row(self, query_id: int, length: int | None) -> Mapping[str, Array]: ...
+
+
+class PooledRows:
+    """Payloads of a model, from the pool."""
+
+    def __init__(self, config: Config, prepared: Prepared) -> None:
+        self._pool = payloads_of(config, prepared.manifest.inputs)
+        self.pool_rows = self._pool.size
+        self.pads = {name: float(section.pad) for name, section in config.inputs.items()}
+
+    def row(self, query_id: int, length: int | None) -> Mapping[str, Array]:
+        return self._pool.row(query_id, length)
+
+
+class TokenRows:
+    """Payloads of a latency table: who asks, and no stage done."""
+
+    pads: Mapping[str, float] = {}
+
+    def row(self, query_id: int, length: int | None) -> Mapping[str, Array]:
+        row = np.array([query_id, 0])
+        return {"query": row if length is None else np.tile(row, (length, 1))}
+
+
+@contextmanager
+def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None) -> Iterator[RealBed]:
+    """A bed on built engines, or on a latency table where there is no model."""
+    limits = limits_of(config, profile.stages)
+    with ExitStack() as opened:
+        if prepared is None:
+            _, tables = table_stages(profile, limits.max_batch)
+            free = {"answer": free_axes(tables[-1].outputs[0])}
+            yield RealBed(config, profile, list(tables), TokenRows(), TableReference(profile.stages), free)
+            return
+        rows = PooledRows(config, prepared)
+        stages: list[StageEngine] = [
+            opened.enter_context(prepared.open_stage(index, limits.max_batch)) for index in range(limits.stages)
+        ]
+        whole = opened.enter_context(prepared.open_reference())
+        reference = WholeModel(whole.infer, rows.row, rows.pool_rows)
+        outputs = {tensor.name: free_axes(tensor) for tensor in prepared.manifest.outputs}
+        yield RealBed(config, profile, stages, rows, reference, outputs)
+
+
+def deadline_ns(config: Config) -> int | None:
+    """How long a query may wait to enter."""
+    return None if config.load.deadline_ms is None else round(config.load.deadline_ms * 1e6)
+
+
+@contextmanager
+def _short_switch_interval() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _measured(
+    config: Config,
+    contender: Contender,
+    point: LoadPoint,
+    schedule: Schedule,
+    journal: Journal,
+    machine: Machine,
+    admission: Any,
+) -> Measured:
+    """A journal, as reporting takes it; the arrays are views, nothing is copied."""
+    queries = Queries(
+        np.frombuffer(journal.arrival_ns, np.int64),
+        np.frombuffer(journal.admitted_ns, np.int64),
+        np.frombuffer(journal.done_ns, np.int64),
+        np.frombuffer(journal.outcome, np.uint8),
+        np.frombuffer(journal.late_free, np.bool_) if admission == "pull" else None,
+        None if journal.lengths is None else np.frombuffer(journal.lengths, np.int32),
+    )
+    return Measured(
+        policy=dict(contender.options),
+        load=load_facts(point, schedule),
+        queries=queries,
+        stages=tuple(
+            StageUse(stage, dict(sorted(sizes.items())), journal.rows_useful[stage], journal.rows_computed[stage])
+            for stage, sizes in enumerate(journal.batch_sizes)
+        ),
+        operations=dict(machine.operations),
+        decision_ns=np.frombuffer(journal.decision_ns, np.int64) if len(journal.decision_ns) else None,
+        device_busy_fraction=min(1.0, journal.busy_ns / journal.span_ns) if journal.span_ns else None,
+        bytes_copied=journal.bytes_copied,
+        admission=admission,
+        slo_ms=None if config.slo is None else config.slo.response_ms,
+        slo_quantile=None if config.slo is None else config.slo.quantile,
+        role=contender.role,
+    )
+
+
+def load_facts(point: LoadPoint, schedule: Schedule) -> dict[str, Any]:
+    """The load as the report names it."""
+    return {
+        "process": schedule.process,
+        "request_rate_rps": float(f"{point.rate_rps:.6g}"),
+        "utilization": None if point.utilization is None else float(f"{point.utilization:.6g}"),
+        "seed": schedule.seed,
+        "schedule_sha256": schedule.sha256,
+        "duration_s": round(schedule.duration_s, 6),
+    }

@@ -1,0 +1,268 @@
+"""Where models, stages, engines and profiles of configs live, and how the missing ones are made.
+
+Everything is named by what it was made from, so that nothing is made twice and nothing stale is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dvabatch import __version__
+from dvabatch.batching.errors import ProfileError
+from dvabatch.batching.limits import Limits
+from dvabatch.batching.place import Place
+from dvabatch.batching.profile import Profile
+from dvabatch.models import write_network
+from dvabatch.models.registry import registry
+from dvabatch.runtime.profiling import Effort, Profiler
+from dvabatch.runtime.shapes import lay_out
+from dvabatch.runtime.tensors import TensorTable
+from dvabatch_cli.config import Config
+from dvabatch_cli.config.model import NetworkModel, OnnxModel
+from dvabatch_cli.errors import CommandError, Exit
+from engines.base import Array
+from engines.cache import CachedEngine, EngineCache, default_root
+from engines.onnxruntime import ENGINE_FILE, OnnxRuntimeEngine, OnnxRuntimeOptions, build
+from slicer import Manifest, ManifestError, SliceOptions, read_manifest, slice_model
+
+Say = Callable[[str], None]
+TENSORRT_HINT = (
+    "backend tensorrt is not there: install it with `pip install 'dvabatch[tensorrt]'` on a machine with an NVIDIA GPU and "
+    "its driver, or use --backend onnxruntime"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model, cut and built."""
+
+    folder: Path
+    manifest: Manifest
+    engines: tuple[CachedEngine, ...]
+    whole: CachedEngine
+    options: OnnxRuntimeOptions
+
+    def open_stage(self, index: int, max_batch: int) -> OnnxRuntimeEngine:
+        """Stage `index` on its built engine; enter it before use."""
+        stage, engine = self.manifest.stages[index], self.engines[index]
+        return OnnxRuntimeEngine(
+            engine.folder / ENGINE_FILE,
+            stage.inputs,
+            stage.outputs,
+            max_batch=max_batch,
+            key=engine.key,
+            options=self.options,
+        )
+
+    def open_whole(self, max_batch: int) -> OnnxRuntimeEngine:
+        """The unsliced model, built in the same way: what slicing is compared with."""
+        return OnnxRuntimeEngine(
+            self.whole.folder / ENGINE_FILE,
+            self.manifest.inputs,
+            self.manifest.outputs,
+            max_batch=max_batch,
+            key=self.whole.key,
+            options=self.options,
+        )
+
+    def open_reference(self) -> OnnxRuntimeEngine:
+        """The model's own file, untouched: what answers are compared with."""
+        return OnnxRuntimeEngine(
+            self.folder / self.manifest.model_file,
+            self.manifest.inputs,
+            self.manifest.outputs,
+            max_batch=1,
+            key=self.manifest.model_sha256,
+            options=self.options,
+            optimised=False,
+        )
+
+
+def model_file(config: Config, say: Say) -> Path:
+    """The config's ONNX file; a network of ours is written if it is not there."""
+    model = config.model
+    if isinstance(model, OnnxModel):
+        assert config.onnx_path is not None
+        if not config.onnx_path.is_file():
+            raise CommandError(
+                f"model {config.onnx_path} does not exist; give model.onnx a path relative to {config.folder}"
+            )
+        return config.onnx_path
+    if not isinstance(model, NetworkModel):
+        raise CommandError(f"config {config.name} has no model; the backend {config.engine.backend} needs one")
+    return network_file(model.network, model.input or registry[model.network].input_shape, model.seed, say)
+
+
+def network_file(network: str, input_shape: Sequence[int], seed: int, say: Say) -> Path:
+    """A network of ours in the workspace."""
+    name = f"{network}-{'x'.join(map(str, input_shape))}-s{seed}-v{__version__}.onnx"
+    file = default_root() / "models" / name
+    if not file.is_file():
+        say(f"writing {network} ({'x'.join(map(str, input_shape))}, random weights from seed {seed})")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_network(network, file, input_shape=tuple(input_shape), seed=seed)
+    return file
+
+
+def stages_of(config: Config, say: Say) -> Path:
+    """The folder of the config's stages; the model is sliced if it has not been."""
+    file = model_file(config, say)
+    shapes = dict(config.model.shapes) if isinstance(config.model, OnnxModel) else {}
+    bind = dict(config.model.bind) if isinstance(config.model, OnnxModel) else {}
+    facts = [sha256_of(file), config.slicing.stages, sorted(shapes.items()), sorted(bind.items()), __version__]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    folder = default_root() / "stages" / f"{file.stem}-{config.slicing.stages}-{digest}"
+    try:
+        read_manifest(folder)
+    except ManifestError:
+        say(f"slicing {file.name} into {config.slicing.stages} stages")
+        options = SliceOptions(
+            stages=config.slicing.stages, shapes=shapes, bind=bind, max_batch=min(8, config.engine.max_batch),
+            threads=config.engine.threads,
+        )  # fmt: skip
+        slice_model(file, folder, options, progress=say)
+    return folder
+
+
+def prepare(folder: Path, *, backend: str, threads: int, say: Say, cache: EngineCache | None = None) -> Prepared:
+    """An engine for every stage of a folder, and one for the whole model.
+
+    Raises:
+        CommandError: the backend is not there.
+    """
+    if backend == "tensorrt":
+        raise CommandError(TENSORRT_HINT, Exit.ENVIRONMENT)
+    cache = cache or EngineCache()
+    manifest = read_manifest(folder)
+    options = OnnxRuntimeOptions(threads)
+    engines = []
+    for stage in manifest.stages:
+        label = f"{manifest.name} stage {stage.index}"
+        engine = build(folder / stage.file, stage.sha256, options, cache, label=label)
+        say(_told(label, engine))
+        engines.append(engine)
+    whole = build(folder / manifest.model_file, manifest.model_sha256, options, cache, label=f"{manifest.name} whole")
+    say(_told(f"{manifest.name} whole", whole))
+    return Prepared(folder, manifest, tuple(engines), whole, options)
+
+
+def _told(label: str, engine: CachedEngine) -> str:
+    size = f"{engine.size_bytes / 1e6:.1f} MB"
+    return f"{label}: {'found in the cache' if engine.hit else f'built in {engine.build_s:.1f} s'}, {size}"
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredProfile:
+    """A profile from the workspace, and the slicing tax measured with it."""
+
+    profile: Profile
+    slicing_tax: Mapping[str, float]
+    fresh: bool
+
+
+def examples_of(
+    prepared: Prepared, limits: Limits, row: Callable[[int | None], Mapping[str, Array]]
+) -> list[dict[str, Array]]:
+    """A batch of one for each lane, from payload rows as long as the lane."""
+    return [{name: np.asarray(value)[None] for name, value in row(lane).items()} for lane in limits.lanes]
+
+
+def profile_of(
+    prepared: Prepared,
+    limits: Limits,
+    row: Callable[[int | None], Mapping[str, Array]],
+    say: Say,
+    *,
+    again: bool = False,
+    effort: Effort | None = None,
+) -> MeasuredProfile:
+    """The profile of these engines under these limits, measured if it has not been (or `again`)."""
+    file = prepared.folder / f"profile-{_profile_key(prepared, limits)}.json"
+    if not again:
+        found = _read_profile(file)
+        if found is not None:
+            return found
+    say("measuring the profile")
+    with ExitStack() as opened:
+        stages = [opened.enter_context(prepared.open_stage(index, limits.max_batch)) for index in range(limits.stages)]
+        whole = opened.enter_context(prepared.open_whole(limits.max_batch))
+        examples = examples_of(prepared, limits, row)
+        outputs = [tensor.name for tensor in prepared.manifest.outputs]
+        table = TensorTable(lay_out(stages, examples, outputs), limits.buffer_sets, limits.max_batch)
+        table.rows(Place(0, 0, 1), 0, ())
+        run = Profiler(
+            prepared.manifest.name, stages, whole, table, limits, examples, effort=effort, progress=say
+        ).measure()
+    tax = {str(size): round(value, 4) for size, value in run.slicing_tax.items()}
+    write_json(file, {**run.profile.to_table(), "slicing_tax": tax})
+    return MeasuredProfile(run.profile, tax, fresh=True)
+
+
+def _profile_key(prepared: Prepared, limits: Limits) -> str:
+    facts = [
+        [engine.key for engine in prepared.engines],
+        prepared.options.threads,
+        len(os.sched_getaffinity(0)),
+        limits.max_batch,
+        limits.executors_per_stage,
+        limits.buffer_sets,
+        list(limits.lanes),
+        __version__,
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
+
+def _read_profile(file: Path) -> MeasuredProfile | None:
+    """A profile from before; None if there is none, or what is there cannot be read (it is then measured again)."""
+    try:
+        table = json.loads(file.read_text())
+        return MeasuredProfile(Profile.from_table(table), dict(table["slicing_tax"]), fresh=False)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ProfileError):
+        return None
+
+
+def read_table(path: Path) -> Profile:
+    """The profile of a latency table.
+
+    Raises:
+        CommandError: the file is missing, too large or no table.
+    """
+    try:
+        if path.stat().st_size > 4 << 20:
+            raise CommandError(f"table {path} has {path.stat().st_size} bytes; a latency table has at most 4 MiB")
+        table = json.loads(path.read_text())
+        if not isinstance(table, dict):
+            raise CommandError(f"table {path} holds {type(table).__name__}, wanted an object with 'stages' or 'lanes'")
+        return Profile.from_table(table)
+    except OSError as error:
+        raise CommandError(
+            f"table {path} cannot be read: {error.strerror}; give engine.table a path relative to the config"
+        ) from error
+    except (ValueError, ProfileError, RecursionError) as error:
+        raise CommandError(f"table {path}: {error}") from error
+
+
+def sha256_of(file: Path) -> str:
+    """The digest of a file's bytes."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def write_json(file: Path, document: Mapping[str, Any]) -> None:
+    """Writes a file whole or not at all."""
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as stream:
+        json.dump(document, stream, indent=1)
+    Path(stream.name).replace(file)

@@ -1,0 +1,210 @@
+"""From a model file to a folder of stages, step by step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import onnx
+
+from slicer.choose import Segment, choose, favored_batch, shares
+from slicer.cost import STAGE_S, batch_sizes, candidates, time_piece, time_segments
+from slicer.dynamise import free_batch
+from slicer.errors import SliceError
+from slicer.extract import Piece, extract
+from slicer.fold import fold
+from slicer.frontier import Cut, Frontier, frontier
+from slicer.graph import Graph
+from slicer.load import load_model, sha256_of
+from slicer.manifest import FILE_NAME, VERSION, Manifest, StageSpec, TensorSpec, read_manifest, write_manifest
+from slicer.options import SliceOptions, usable_threads
+from slicer.probe import Probe, probe
+from slicer.samples import Values, ceilings, free_sizes, rows
+from slicer.sessions import Session
+from slicer.signature import Input, bind_arguments, read_inputs, write_inputs
+from slicer.verify import verify
+
+MODEL_FILE = "model.onnx"
+SEGMENT_MAX_BATCH = 8  # enough to see a segment's favour; the stages themselves are timed up to max_batch
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What is known of a model before it is cut."""
+
+    graph: Graph
+    inputs: tuple[Input, ...]
+    probe: Probe
+    frontier: Frontier
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+def slice_model(model: Path, out: Path, options: SliceOptions, progress: Callable[[str], None] = _silent) -> Manifest:
+    """Slice the ONNX file `model` into `options.stages` stages under `out`, and prove that they equal it.
+
+    `out` is complete exactly if it has a stages.json, which is written last. `progress` gets one line for each step.
+    Raises SliceError: what came, what was wanted, what to do.
+    """
+    model = model.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    # Beside the goal, so that finished files move there in one step each.
+    with tempfile.TemporaryDirectory(prefix=".slicing-", dir=out) as name:
+        scratch = Path(name)
+        _take_model(model, scratch / MODEL_FILE)
+        found = analyse(scratch / MODEL_FILE, options, progress)
+        cuts = _choose_cuts(found, options, progress)
+        stages = _write_stages(found, cuts, scratch, options, progress)
+        manifest = Manifest(
+            version=VERSION,
+            name=model.stem,
+            model_file=MODEL_FILE,
+            model_sha256=sha256_of(scratch / MODEL_FILE),
+            inputs=_specs(found.graph.inputs, found.probe),
+            outputs=_specs(found.graph.outputs, found.probe),
+            shapes=dict(options.shapes),
+            stages=stages,
+            bind=dict(options.bind),
+        )
+        del found
+        write_manifest(manifest, scratch)
+        if options.verify:
+            _prove(scratch, options, progress)
+        _publish(scratch, out, manifest)
+    return read_manifest(out)
+
+
+def analyse(model: Path, options: SliceOptions, progress: Callable[[str], None] = _silent) -> Analysis:
+    """Load, fold and probe a model, and find where it may be cut."""
+    threads = usable_threads(options.threads)
+    source = load_model(model)
+    bind_arguments(source, options.bind)
+    inputs = read_inputs(source, options.shapes)
+    write_inputs(source, inputs)
+    before = len(source.graph.node)
+    if any(entry.fixed_batch for entry in inputs):
+        changed = free_batch(source)
+        progress(f"the model takes one row: freed its batch ({changed} reshapes changed)")
+    graph = Graph(fold(source, threads, progress))
+    del source
+    progress(f"folded {before} nodes into {len(graph.nodes)}")
+    probed = probe(graph, inputs, threads=threads, seed=options.seed)
+    if probed.coupled_by:
+        progress(
+            f"warning: DynamicQuantizeLinear couples the rows of a batch ({', '.join(probed.coupled_by[:3])}, "
+            f"{len(probed.coupled_by)} in all): a row's answer changes a little with its neighbours"
+        )
+    cuts = frontier(graph, probed.tensors)
+    progress(f"probed {len(probed.tensors)} tensors: {len(cuts.legal)} legal cuts")
+    return Analysis(graph, inputs, probed, cuts)
+
+
+def _choose_cuts(found: Analysis, options: SliceOptions, progress: Callable[[str], None]) -> list[Cut]:
+    """The cuts of the chosen plan, with the model's two ends."""
+    most = len(found.frontier.legal) + 1
+    if options.stages > most:
+        raise SliceError(f"{options.stages} stages were asked, this model has at most {most}: ask for {most} or fewer")
+    every = found.frontier.cuts
+    if options.stages == 1:
+        return [every[0], every[-1]]
+    tensors = found.probe.tensors
+    places = candidates(found.graph, tensors, found.frontier, options.stages)
+    edges = [every[place] for place in (0, *places, len(every) - 1)]
+    sizes = batch_sizes(min(options.max_batch, SEGMENT_MAX_BATCH))
+    threads = usable_threads(options.threads)
+    times = time_segments(found.graph, tensors, edges, _row(found, options), sizes, threads, progress)
+    segments = [Segment(share, favored_batch(time)) for share, time in zip(shares(times), times, strict=True)]
+    plan = choose(segments, [every[place].alive_bytes_per_row for place in places], options.stages)
+    progress(
+        f"chose {len(plan.cuts)} of {len(places)} candidate cuts; the slowest stage takes {plan.slowest:.0%} of the whole"
+    )
+    return [every[0], *(every[places[cut]] for cut in plan.cuts), every[-1]]
+
+
+def _row(found: Analysis, options: SliceOptions) -> Values:
+    return rows(found.inputs, ceilings(found.graph), (0,), free_sizes(found.inputs, 0), options.seed)
+
+
+def _write_stages(
+    found: Analysis, cuts: Sequence[Cut], folder: Path, options: SliceOptions, progress: Callable[[str], None]
+) -> tuple[StageSpec, ...]:
+    stages = []
+    values = _row(found, options)
+    for index, (begin, end) in enumerate(pairwise(cuts)):
+        piece = extract(found.graph, found.probe.tensors, begin, end)
+        path = folder / f"stage_{index}.onnx"
+        _write_model(piece, path)
+        session = Session(path, threads=usable_threads(options.threads))
+        latency_ms = time_piece(session, piece, values, batch_sizes(options.max_batch), STAGE_S)
+        values.update(session.run({name: values[name] for name in piece.inputs}))
+        values = {name: value for name, value in values.items() if name in end.carried}
+        del session
+        last = index == len(cuts) - 2
+        stages.append(
+            StageSpec(
+                index=index,
+                file=path.name,
+                sha256=sha256_of(path),
+                nodes=piece.nodes,
+                parameters=piece.parameters,
+                inputs=_specs(piece.inputs, found.probe),
+                outputs=_specs(piece.outputs, found.probe),
+                crossing_bytes_per_row=0 if last else end.alive_bytes_per_row,
+                latency_ms={size: round(latency, 6) for size, latency in latency_ms.items()},
+                favored_batch=favored_batch(latency_ms),
+            )
+        )
+        progress(f"stage {index}: {piece.nodes} nodes, {latency_ms[1]:.2f} ms a row")
+    return tuple(stages)
+
+
+def _take_model(model: Path, goal: Path) -> None:
+    """A hard link where the file system has them, else a copy."""
+    if not model.is_file():
+        load_model(model)  # says what is wrong with it
+    try:
+        os.link(model, goal)
+    except OSError:
+        shutil.copyfile(model, goal)
+
+
+def _write_model(piece: Piece, path: Path) -> None:
+    onnx.checker.check_model(piece.model, skip_opset_compatibility_check=True)
+    path.write_bytes(piece.model.SerializeToString())
+
+
+def _specs(names: Sequence[str], probed: Probe) -> tuple[TensorSpec, ...]:
+    tensors = (probed.tensors[name] for name in names)
+    return tuple(TensorSpec(tensor.name, tensor.dtype, tensor.dims) for tensor in tensors)
+
+
+def _prove(folder: Path, options: SliceOptions, progress: Callable[[str], None]) -> None:
+    result = verify(folder, seed=options.seed, threads=options.threads)
+    if not result.passed:
+        raise SliceError(
+            f"the stages are not proved equal to the model: {'; '.join(result.failures)}: nothing was written; "
+            "check the model's own answers, or slice without the proof (verify=False) at your own risk"
+        )
+    progress(
+        f"proved: {result.compared} tensors within {result.max_rel_error:.1e} of the whole model, "
+        f"{result.regroup_error:.1e} when batches are regrouped"
+    )
+
+
+def _publish(folder: Path, out: Path, manifest: Manifest) -> None:
+    """Move a finished slice into place. The old manifest goes first and the new one comes last."""
+    (out / FILE_NAME).unlink(missing_ok=True)
+    files = {manifest.model_file, *(stage.file for stage in manifest.stages)}
+    for stale in out.glob("stage_*.onnx"):
+        if stale.name not in files:
+            stale.unlink()
+    for name in sorted(files):
+        (folder / name).replace(out / name)
+    (folder / FILE_NAME).replace(out / FILE_NAME)
