@@ -6,7 +6,7 @@ to say. Policies see it through `View`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterator, Sequence, ValuesView
 
 from dvabatch.batching.batch import Batch
 from dvabatch.batching.commands import Copy, Launch
@@ -28,7 +28,7 @@ class Ledger:
 
     __slots__ = (
         "_batches", "executors", "followers", "launches", "limits", "next_batch_id",
-        "next_launch_id", "now_ns", "profile", "sets", "waiting",
+        "next_launch_id", "now_ns", "profile", "ready_by_id", "sets", "waiting",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, profile: Profile) -> None:
@@ -39,6 +39,7 @@ class Ledger:
         self.sets = BufferSets(limits.buffer_sets, limits.max_batch)
         self.executors = Executors(limits.stages, limits.executors_per_stage)
         self._batches: dict[int, Batch] = {}
+        self.ready_by_id: dict[int, Batch] = {}
         self.launches: dict[int, Launch] = {}  # in flight
         self.followers: dict[int, int] = {}  # launch -> the launch queued behind it
         self.next_batch_id = 0
@@ -47,8 +48,19 @@ class Ledger:
     # What policies see --------------------------------------------------------------------------------------------
 
     @property
-    def batches(self) -> Collection[Batch]:
+    def batches(self) -> ValuesView[Batch]:
         return self._batches.values()
+
+    @property
+    def youngest_first(self) -> Iterator[Batch]:
+        return reversed(self._batches.values())
+
+    @property
+    def ready(self) -> Sequence[Batch]:
+        ready = self.ready_by_id
+        if len(ready) < 2:
+            return tuple(ready.values())
+        return [ready[batch_id] for batch_id in sorted(ready)]
 
     @property
     def free_sets(self) -> int:
@@ -95,9 +107,7 @@ class Ledger:
             raise OperationError(f"{operation}: wanted 1 to {self.limits.max_batch} queries, got {len(ids)}")
         queries = self._admit(lane, ids)
         batch_id = self._new_id()
-        batch = Batch(batch_id, lane, queries, self.sets.take(batch_id, len(queries)))
-        self._batches[batch_id] = batch
-        return batch
+        return self._open(Batch(batch_id, lane, queries, self.sets.take(batch_id, len(queries))))
 
     def stretch(self, operation: Stretch) -> Batch:
         """Waiting queries become the head's tail, right behind it, or join the tail that has not started."""
@@ -118,8 +128,7 @@ class Ledger:
         if tail is None:
             batch_id = self._new_id()
             place = self.sets.claim(batch_id, Place(head.place.buffer_set, head.place.end_row, len(queries)))
-            tail = Batch(batch_id, head.lane, queries, place)
-            self._batches[batch_id] = tail
+            tail = self._open(Batch(batch_id, head.lane, queries, place))
             self._tie(head, tail)
         else:
             tail.queries.extend(queries)
@@ -147,7 +156,7 @@ class Ledger:
         if tail.first_launch_ns is not None:
             starts = (head.first_launch_ns, tail.first_launch_ns)
             head.first_launch_ns = min(start for start in starts if start is not None)
-        tail.move(BatchEvent.JOINED)
+        self.move(tail, BatchEvent.JOINED)
         del self._batches[tail.id]
         return copies
 
@@ -161,7 +170,7 @@ class Ledger:
             raise OperationError(f"{operation}: batch {whole.id} is tied to another batch")
         if len(sizes) < 2 or min(sizes) < 1 or sum(sizes) != whole.size:
             raise OperationError(f"{operation}: wanted two or more positive sizes that sum to {whole.size}")
-        whole.move(BatchEvent.DIVIDED)
+        self.move(whole, BatchEvent.DIVIDED)
         del self._batches[whole.id]
         parts, row = [], 0
         self.sets.vacate(whole.id, whole.place.buffer_set, keep=True)
@@ -172,8 +181,7 @@ class Ledger:
             if whole.cancelled:
                 part.cancelled = {query.id for query in part.queries if query.id in whole.cancelled}
             part.first_launch_ns = whole.first_launch_ns
-            self._batches[batch_id] = part
-            parts.append(part)
+            parts.append(self._open(part))
             row += size
         for part in parts:
             if part.is_empty:
@@ -189,7 +197,7 @@ class Ledger:
             if batch.tail is not None or tail.head is not None:
                 raise OperationError(f"{operation}: one of them is tied to another batch")
             self._tie(batch, tail)
-        batch.move(BatchEvent.HELD)
+        self.move(batch, BatchEvent.HELD)
 
     def launch(self, operation: Advance) -> Launch:
         """Puts a batch on one executor of every stage through `through`."""
@@ -201,7 +209,7 @@ class Ledger:
         if behind is None:
             if not self.executors.idle_through(first, last):
                 raise OperationError(f"{operation}: a stage from {first} to {last} has no idle executor")
-            batch.move(BatchEvent.LAUNCHED)
+            self.move(batch, BatchEvent.LAUNCHED)
             executors = self.executors.take(first, last, launch_id)
         else:
             ahead = self.launches.get(behind)
@@ -209,7 +217,7 @@ class Ledger:
                 raise OperationError(
                     f"{operation}: launch {behind} is not in flight, has a follower, or spans other stages"
                 )
-            batch.move(BatchEvent.LAUNCHED)
+            self.move(batch, BatchEvent.LAUNCHED)
             executors = ahead.executors[first - ahead.first_stage : last - ahead.first_stage + 1]
             self.followers[behind] = launch_id
         if batch.tail is not None:  # it goes on without the tail
@@ -223,6 +231,14 @@ class Ledger:
         launch = Launch(launch_id, batch.id, batch.lane, first, last, batch.place, ids, executors, behind)
         self.launches[launch_id] = launch
         return launch
+
+    def move(self, batch: Batch, event: BatchEvent) -> None:
+        """Takes a batch to its next state. Every change of state comes through here: who is ready is known without a search."""
+        batch.move(event)
+        if batch.state is _READY:
+            self.ready_by_id[batch.id] = batch
+        else:
+            self.ready_by_id.pop(batch.id, None)
 
     # What events do -----------------------------------------------------------------------------------------------
 
@@ -242,7 +258,7 @@ class Ledger:
 
     def end(self, batch: Batch, event: BatchEvent, *, rows_lost: bool = False) -> None:
         """A batch comes to an end of its own: its rows return (unless lost), and whoever waits for it goes on."""
-        batch.move(event)
+        self.move(batch, event)
         del self._batches[batch.id]
         if rows_lost:
             self.sets.lose(batch.place.buffer_set)
@@ -257,7 +273,7 @@ class Ledger:
         if batch.head is not None:
             head = self._batches[batch.head]
             if head.state is _HELD and batch.stage >= head.stage:
-                head.move(BatchEvent.RELEASED)
+                self.move(head, BatchEvent.RELEASED)
 
     def find_batch(self, query_id: int) -> Batch | None:
         """The live batch that holds this query. Linear: cancellations are rare, arrivals are not."""
@@ -268,6 +284,10 @@ class Ledger:
         return None
 
     # Within -------------------------------------------------------------------------------------------------------
+
+    def _open(self, batch: Batch) -> Batch:
+        self._batches[batch.id] = self.ready_by_id[batch.id] = batch
+        return batch
 
     def _new_id(self) -> int:
         batch_id = self.next_batch_id
@@ -299,7 +319,7 @@ class Ledger:
         self._batches[head.tail].head = None
         head.tail = None
         if head.state is _HELD:
-            head.move(BatchEvent.RELEASED)
+            self.move(head, BatchEvent.RELEASED)
 
     def _bring_together(self, head: Batch, tail: Batch) -> list[Copy]:
         """Gives both one place under the head's name, and says which rows have to be copied for it."""

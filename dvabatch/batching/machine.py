@@ -110,8 +110,9 @@ class Machine:
                 self._launch_finished(event.launch_id)
             elif type(event) is not TimerFired:
                 self._apply_rare(event)
-        late = ledger.waiting.expired(now_ns)
-        commands.extend(Reject(query.id, "deadline passed before entry") for query in late)
+        if ledger.waiting.next_deadline_ns < now_ns:
+            late = ledger.waiting.expired(now_ns)
+            commands.extend(Reject(query.id, "deadline passed before entry") for query in late)
         if self._dead is None:
             self._plan()
         if self._debug:
@@ -149,7 +150,7 @@ class Machine:
             self.ledger.end(batch, BatchEvent.COMPLETED)
             self._commands.append(Deliver(batch.live_ids))
         else:
-            batch.move(BatchEvent.PASSED)
+            self.ledger.move(batch, BatchEvent.PASSED)
             self.ledger.arrived(batch)
             if self._dead is not None:
                 self._fail_doomed()
@@ -224,7 +225,7 @@ class Machine:
             self._lost.add(follower_id)
             batch = ledger.batch(follower.batch_id)
             batch.launch_id = None
-            batch.move(BatchEvent.VOIDED)
+            ledger.move(batch, BatchEvent.VOIDED)
             later = ledger.followers.pop(follower_id, None)
             if later is not None:
                 raise EventError(f"launch {later} queues behind {follower_id}, which queues itself")
@@ -269,14 +270,19 @@ class Machine:
     # Operations ---------------------------------------------------------------------------------------------------
 
     def _plan(self) -> None:
-        """Lets the policy answer until it adds nothing; the earliest wake-up of its last answer stands."""
-        plan, ledger = self.policy.plan, self.ledger
+        """Lets the policy answer until it adds nothing; the earliest wake-up of its last answer stands.
+
+        Operations act on waiting queries and ready batches only: where there are neither, the policy is not asked.
+        """
+        ledger = self.ledger
+        waiting, ready = ledger.waiting, ledger.ready_by_id
         # An answer that changes something can be followed by as many as there are things to change; more is a loop.
-        rounds = 16 + 8 * (len(ledger.batches) + ledger.waiting.count)
-        while True:
-            wake_ns: int | None = None
+        rounds = 16 + 8 * (len(ledger.batches) + waiting.count)
+        wake_ns: int | None = None
+        while ready or waiting.count:
+            wake_ns = None
             progress = False
-            for operation in plan(ledger):
+            for operation in self.policy.plan(ledger):
                 if type(operation) is Wake:
                     wake_ns = operation.at_ns if wake_ns is None else min(wake_ns, operation.at_ns)
                 else:

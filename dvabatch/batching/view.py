@@ -84,6 +84,14 @@ class View(Protocol):
     def batches(self) -> Iterable[BatchView]:
         """The live batches, in order of id: the last is the youngest."""
 
+    @property
+    def youngest_first(self) -> Iterable[BatchView]:
+        """The live batches, from the youngest."""
+
+    @property
+    def ready(self) -> Sequence[BatchView]:
+        """Those that stand at a boundary or the entry and wait for a word, in order of id."""
+
     def batch(self, batch_id: int) -> BatchView:
         """A live batch by its id."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from itertools import islice
 
 from dvabatch.batching.query import Query
@@ -49,6 +50,11 @@ class WaitingRoom:
     def remove(self, lane: int, query_id: int) -> Query:
         self.count -= 1
         return self._queues[lane].pop(query_id)
+
+    @property
+    def next_deadline_ns(self) -> float:
+        """No query that waits has a deadline before this."""
+        return self._deadlines[0][0] if self._deadlines else math.inf
 
     def expired(self, now_ns: int) -> list[Query]:
         """Takes out the queries whose deadline has passed, in order of deadline."""

@@ -2,10 +2,14 @@
 
 Every launch goes through phases of (work in nanoseconds, device share). While the shares in flight sum to more than 1, all
 work slows down by the profile's `slowdown(sum)`. A phase of share 0 is the host's: it takes its time whatever runs.
+
+All work on the device slows down alike, so one clock of *work done* serves for all of it: it runs slower than time while the
+device is crowded, and a phase ends when that clock has advanced by its work. Nothing is updated but the clock.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -13,18 +17,9 @@ from typing import TypeAlias
 Phases: TypeAlias = Sequence[tuple[int, float]]
 NEVER = 1 << 62
 _DONE_NS = 0.5  # what is left of a phase below this is rounding: instants are whole nanoseconds
+_SHARE_UNIT = 1_000_000  # shares are summed as integers, so that what was added is taken away exactly
 
-
-class _Work:
-    __slots__ = ("launch_id", "left_ns", "phase", "phases", "share")
-
-    def __init__(self, launch_id: int, phases: Phases) -> None:
-        self.launch_id = launch_id
-        self.phases = phases
-        self.phase = 0
-        self.left_ns, self.share = phases[0]
-
-    left_ns: float
+_Phase: TypeAlias = tuple[float, int, int, Phases]  # (ends at, launch, phase, all phases)
 
 
 class DeviceModel:
@@ -32,55 +27,67 @@ class DeviceModel:
 
     def __init__(self, slowdown: Callable[[float], float]) -> None:
         self._slowdown = slowdown
-        self._active: list[_Work] = []
+        self._on_device: list[_Phase] = []  # a heap by the work clock
+        self._on_host: list[_Phase] = []  # a heap by time
+        self._shares = 0
         self._slow = 1.0
         self._now_ns = 0
-        self.next_ns = NEVER
+        self._work_ns = 0.0
         self.busy_ns = 0  # time with at least one launch on the device
 
+    @property
+    def next_ns(self) -> int:
+        """When the next phase ends."""
+        soonest: float = NEVER
+        if self._on_device:
+            left_ns = (self._on_device[0][0] - self._work_ns) * self._slow
+            soonest = self._now_ns + max(0, math.ceil(left_ns - 1e-3))
+        if self._on_host:
+            soonest = min(soonest, self._on_host[0][0])
+        return int(soonest)
+
     def start(self, launch_id: int, phases: Phases, now_ns: int) -> None:
-        """Puts a launch on the device. `advance` must have brought the device to `now_ns`."""
-        work = _Work(launch_id, phases)
-        self._active.append(work)
-        if len(self._active) == 1:
-            self._now_ns = now_ns
-        self._replan()
+        """Puts a launch on the device."""
+        self._tick(now_ns)
+        self._enter(launch_id, 0, phases)
 
     def advance(self, now_ns: int) -> list[int]:
-        """Brings all work to `now_ns`; answers with the launches that have ended, in the order they were started."""
-        elapsed = now_ns - self._now_ns
-        self._now_ns = now_ns
-        slow, finished, changed, on_device = self._slow, [], False, False
-        for work in self._active:
-            if work.share > 0.0:
-                on_device = True
-                work.left_ns -= elapsed / slow
+        """Brings all work to `now_ns`; answers with the launches that have ended, by id."""
+        self._tick(now_ns)
+        finished: list[int] = []
+        on_device, on_host = self._on_device, self._on_host
+        while True:
+            if on_device and on_device[0][0] - self._work_ns < _DONE_NS:
+                _, launch_id, phase, phases = heapq.heappop(on_device)
+                self._crowd(-phases[phase][1])
+            elif on_host and on_host[0][0] <= now_ns:
+                _, launch_id, phase, phases = heapq.heappop(on_host)
             else:
-                work.left_ns -= elapsed
-            while work.left_ns < _DONE_NS:
-                changed = True
-                work.phase += 1
-                if work.phase == len(work.phases):
-                    finished.append(work.launch_id)
-                    break
-                work.left_ns, work.share = work.phases[work.phase]
-        if on_device:
-            self.busy_ns += elapsed
-        if finished:
-            self._active = [work for work in self._active if work.phase < len(work.phases)]
-        if changed:
-            self._replan()
-        return finished
+                finished.sort()
+                return finished
+            if phase + 1 == len(phases):
+                finished.append(launch_id)
+            else:
+                self._enter(launch_id, phase + 1, phases)
 
-    def _replan(self) -> None:
-        """Shares have changed: how slow everything is now, and when the next phase ends."""
-        active = self._active
-        if not active:
-            self._slow, self.next_ns = 1.0, NEVER
-            return
-        shares = 0.0
-        for work in active:
-            shares += work.share
-        slow = self._slow = self._slowdown(shares) if shares > 1.0 else 1.0
-        soonest = min(work.left_ns * slow if work.share > 0.0 else work.left_ns for work in active)
-        self.next_ns = self._now_ns + math.ceil(soonest - 1e-6)
+    def _tick(self, now_ns: int) -> None:
+        if now_ns != self._now_ns:
+            elapsed = now_ns - self._now_ns
+            self._now_ns = now_ns
+            if self._on_device:
+                self._work_ns += elapsed / self._slow
+                self.busy_ns += elapsed
+            else:
+                self._work_ns = 0.0  # nothing counts by it now: keep it small, and so exact
+
+    def _enter(self, launch_id: int, phase: int, phases: Phases) -> None:
+        work_ns, share = phases[phase]
+        if share > 0.0:
+            heapq.heappush(self._on_device, (self._work_ns + work_ns, launch_id, phase, phases))
+            self._crowd(share)
+        else:
+            heapq.heappush(self._on_host, (float(self._now_ns + work_ns), launch_id, phase, phases))
+
+    def _crowd(self, share: float) -> None:
+        self._shares += round(share * _SHARE_UNIT)
+        self._slow = self._slowdown(self._shares / _SHARE_UNIT) if self._shares > _SHARE_UNIT else 1.0

@@ -23,7 +23,6 @@ from dvabatch.batching.place import Place
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Costs, Curve, Profile, StageCurves
-from dvabatch.batching.states import BatchState
 from dvabatch.batching.view import View
 from dvabatch.runtime.arrivals import PullArrivals
 from dvabatch.runtime.journal import Journal
@@ -277,9 +276,8 @@ class _OneByOne:
         self._entry = FillOrWait(1, 0, 1)
 
     def plan(self, view: View) -> Sequence[Operation]:
-        for batch in view.batches:
-            if batch.state is BatchState.READY:
-                return (Advance(batch.id, batch.stage),)
+        for batch in view.ready:
+            return (Advance(batch.id, batch.stage),)
         operation = self._entry.plan(view)
         return () if operation is None else (operation,)
 

@@ -44,11 +44,12 @@ class SimulatedDriver:
         while True:
             arrival_ns = NEVER if query is None else query.arrival_ns
             wake_ns = NEVER if machine.wake_ns is None else machine.wake_ns
-            now_ns = min(arrival_ns, device.next_ns, wake_ns)
+            device_ns = device.next_ns
+            now_ns = min(arrival_ns, device_ns, wake_ns)
             if now_ns == NEVER or (query is None and machine.idle):
                 break
             events: list[Event] = []
-            if device.next_ns <= now_ns:
+            if device_ns == now_ns:
                 for launch_id in device.advance(now_ns):
                     events.append(LaunchFinished(launch_id))
                     if self._queued and launch_id in self._queued:
@@ -76,7 +77,6 @@ class SimulatedDriver:
         if type(command) is Launch:
             journal.launched(command, self._profile)
             if command.after is None:
-                self._device.advance(now_ns)
                 self._start(command, now_ns)
             else:
                 self._queued[command.after] = command

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dvabatch.batching.operations import Advance, Hold, Merge, New, Operation, Stretch
 from dvabatch.batching.states import BatchState
 from dvabatch.batching.view import BatchView, View
 
-_READY, _RUNNING = BatchState.READY, BatchState.RUNNING
+_READY = BatchState.READY
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +26,18 @@ class CatchingUp:
     last_stage: int
     max_age_ns: int | None
 
-    def enter(self, view: View) -> Operation | None:
+    def enter(self, view: View) -> Sequence[Operation]:
         """Stretch the youngest batch of a lane while it is open, else open a new one where an executor is free."""
         waiting = view.waiting
         if not waiting.count:
-            return None
+            return ()
         for lane in self._lanes_by_age(view):
             youngest = self._youngest(view, lane)
             if youngest is not None and self.is_open(view, youngest):
-                room = self.room(view, youngest)
-                return Stretch(youngest.id, waiting.first(lane, room))
+                return (Stretch(youngest.id, waiting.first(lane, self.room(view, youngest))),)
             if view.free_sets and view.idle(0) > self._about_to_start(view):
-                return New(lane, waiting.first(lane, self.max_batch))
-        return None
+                return (New(lane, waiting.first(lane, self.max_batch)),)
+        return ()
 
     def is_open(self, view: View, batch: BatchView) -> bool:
         """Whether waiting queries may still join this batch."""
@@ -92,13 +92,12 @@ class CatchingUp:
 
     @staticmethod
     def _youngest(view: View, lane: int) -> BatchView | None:
-        youngest = None
-        for batch in view.batches:
+        for batch in view.youngest_first:
             if batch.lane == lane and batch.head is None:
-                youngest = batch
-        return youngest
+                return batch
+        return None
 
     @staticmethod
     def _about_to_start(view: View) -> int:
         """Batches that are first in line for the free executors of stage 0."""
-        return sum(1 for batch in view.batches if batch.stage == 0 and batch.state is _READY)
+        return sum(1 for batch in view.ready if batch.stage == 0)

@@ -10,10 +10,7 @@ from dvabatch.batching.operations import Advance, New, Operation
 from dvabatch.batching.policies.catching_up import CatchingUp
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.favoring import Favoring
-from dvabatch.batching.states import BatchState
 from dvabatch.batching.view import BatchView, View
-
-_READY = BatchState.READY
 
 
 def _advance_as_far(
@@ -42,9 +39,8 @@ class _Whole:
 
     def plan(self, view: View) -> Sequence[Operation]:
         last = view.limits.last_stage
-        for batch in view.batches:
-            if batch.state is _READY:
-                return (Advance(batch.id, last),) if view.idle_through(0, last) else ()
+        for batch in view.ready:
+            return (Advance(batch.id, last),) if view.idle_through(0, last) else ()
         operation = self.entry.plan(view)
         if operation is None:
             return ()
@@ -79,13 +75,11 @@ class LoadDva:
         return f"{self.scheduler_type} {self.catching_up}"
 
     def plan(self, view: View) -> Sequence[Operation]:
-        for batch in view.batches:
-            if batch.state is _READY:
-                operation = self._at_boundary(view, batch)
-                if operation is not None:
-                    return (operation,)
-        operation = self.catching_up.enter(view)
-        return () if operation is None else (operation,)
+        for batch in view.ready:
+            operation = self._at_boundary(view, batch)
+            if operation is not None:
+                return (operation,)
+        return self.catching_up.enter(view)
 
     def _at_boundary(self, view: View, batch: BatchView) -> Operation | None:
         if batch.tail is not None or batch.head is not None:
@@ -109,7 +103,7 @@ class InputDva:
         return f"{self.scheduler_type} {self.entry}"
 
     def plan(self, view: View) -> Sequence[Operation]:
-        ready = sorted((self._due_ns(view, batch), batch.id) for batch in view.batches if batch.state is _READY)
+        ready = sorted((self._due_ns(view, batch), batch.id) for batch in view.ready)
         for _, batch_id in ready:
             batch = view.batch(batch_id)
             if view.idle(batch.stage):
@@ -138,13 +132,12 @@ class OperatorDva:
         return f"{self.scheduler_type} {self.entry} {self.favoring}"
 
     def plan(self, view: View) -> Sequence[Operation]:
-        for batch in view.batches:
-            if batch.state is _READY:
-                operation = self.favoring.at_boundary(view, batch)
-                if operation is None:
-                    operation = _advance_as_far(view, batch, self.favoring.may_stop_at)
-                if operation is not None:
-                    return (operation,)
+        for batch in view.ready:
+            operation = self.favoring.at_boundary(view, batch)
+            if operation is None:
+                operation = _advance_as_far(view, batch, self.favoring.may_stop_at)
+            if operation is not None:
+                return (operation,)
         operation = self.entry.plan(view)
         return () if operation is None else (operation,)
 
@@ -162,13 +155,11 @@ class HybridDva:
         return f"{self.scheduler_type} {self.catching_up} {self.favoring}"
 
     def plan(self, view: View) -> Sequence[Operation]:
-        for batch in view.batches:
-            if batch.state is _READY:
-                operation = self._at_boundary(view, batch)
-                if operation is not None:
-                    return (operation,)
-        operation = self.catching_up.enter(view)
-        return () if operation is None else (operation,)
+        for batch in view.ready:
+            operation = self._at_boundary(view, batch)
+            if operation is not None:
+                return (operation,)
+        return self.catching_up.enter(view)
 
     def _at_boundary(self, view: View, batch: BatchView) -> Operation | None:
         tied = batch.tail is not None or batch.head is not None
