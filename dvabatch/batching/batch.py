@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dvabatch.batching.place import Place
 from dvabatch.batching.query import Query
-from dvabatch.batching.states import BatchEvent, BatchState, next_batch_state
+from dvabatch.batching.states import BatchState
 
 
 class Batch:
@@ -52,6 +52,3 @@ class Batch:
     @property
     def is_empty(self) -> bool:
         return len(self.cancelled) == len(self.queries)
-
-    def move(self, event: BatchEvent) -> None:
-        self.state = next_batch_state(self.id, self.state, event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dvabatch.batching.states import ExecutorEvent, ExecutorState, next_executor_state
 
-_IDLE = ExecutorState.IDLE
+_IDLE, _LOST = ExecutorState.IDLE, ExecutorState.LOST
 
 
 class Executors:
@@ -35,10 +35,8 @@ class Executors:
     def take(self, first: int, last: int, launch_id: int) -> tuple[int, ...]:
         taken = []
         for stage in range(first, last + 1):
-            index = self._idle[stage].pop()
-            self._state[stage][index] = next_executor_state(
-                stage, index, self._state[stage][index], ExecutorEvent.TAKEN
-            )
+            index, states = self._idle[stage].pop(), self._state[stage]
+            states[index] = next_executor_state(stage, index, states[index], ExecutorEvent.TAKEN)
             self._owner[stage][index] = launch_id
             taken.append(index)
         return tuple(taken)
@@ -51,11 +49,10 @@ class Executors:
     def put_back(self, first: int, executors: tuple[int, ...]) -> None:
         """The launch that held these has ended on the device. Lost ones stay lost."""
         for stage, index in enumerate(executors, first):
-            if self._state[stage][index] is ExecutorState.LOST:
+            states = self._state[stage]
+            if states[index] is _LOST:
                 continue
-            self._state[stage][index] = next_executor_state(
-                stage, index, self._state[stage][index], ExecutorEvent.RETURNED
-            )
+            states[index] = next_executor_state(stage, index, states[index], ExecutorEvent.RETURNED)
             self._owner[stage][index] = None
             self._idle[stage].append(index)
 

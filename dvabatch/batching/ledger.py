@@ -17,7 +17,7 @@ from dvabatch.batching.operations import Advance, Hold, Merge, New, Split, Stret
 from dvabatch.batching.place import BufferSets, Place
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
-from dvabatch.batching.states import BatchEvent, BatchState
+from dvabatch.batching.states import BatchEvent, BatchState, next_batch_state
 from dvabatch.batching.waiting import WaitingRoom
 
 _READY, _HELD = BatchState.READY, BatchState.HELD
@@ -234,8 +234,8 @@ class Ledger:
 
     def move(self, batch: Batch, event: BatchEvent) -> None:
         """Takes a batch to its next state. Every change of state comes through here: who is ready is known without a search."""
-        batch.move(event)
-        if batch.state is _READY:
+        state = batch.state = next_batch_state(batch.id, batch.state, event)
+        if state is _READY:
             self.ready_by_id[batch.id] = batch
         else:
             self.ready_by_id.pop(batch.id, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
-from types import MappingProxyType
+from typing import Final
 
 from dvabatch.batching.errors import TransitionError
 
@@ -39,24 +39,22 @@ class BatchEvent(IntEnum):
 
 _S, _E = BatchState, BatchEvent
 
-BATCH_TRANSITIONS: Mapping[tuple[BatchState, BatchEvent], BatchState] = MappingProxyType(
-    {
-        (_S.READY, _E.LAUNCHED): _S.RUNNING,
-        (_S.READY, _E.HELD): _S.HELD,
-        (_S.READY, _E.JOINED): _S.MERGED,
-        (_S.READY, _E.DIVIDED): _S.SPLIT,
-        (_S.READY, _E.BROKE): _S.FAILED,
-        (_S.READY, _E.EMPTIED): _S.EMPTY,
-        (_S.RUNNING, _E.PASSED): _S.READY,
-        (_S.RUNNING, _E.COMPLETED): _S.DELIVERED,
-        (_S.RUNNING, _E.BROKE): _S.FAILED,
-        (_S.RUNNING, _E.EMPTIED): _S.EMPTY,
-        (_S.RUNNING, _E.VOIDED): _S.READY,
-        (_S.HELD, _E.RELEASED): _S.READY,
-        (_S.HELD, _E.BROKE): _S.FAILED,
-        (_S.HELD, _E.EMPTIED): _S.EMPTY,
-    }
-)
+BATCH_TRANSITIONS: Final[Mapping[tuple[BatchState, BatchEvent], BatchState]] = {
+    (_S.READY, _E.LAUNCHED): _S.RUNNING,
+    (_S.READY, _E.HELD): _S.HELD,
+    (_S.READY, _E.JOINED): _S.MERGED,
+    (_S.READY, _E.DIVIDED): _S.SPLIT,
+    (_S.READY, _E.BROKE): _S.FAILED,
+    (_S.READY, _E.EMPTIED): _S.EMPTY,
+    (_S.RUNNING, _E.PASSED): _S.READY,
+    (_S.RUNNING, _E.COMPLETED): _S.DELIVERED,
+    (_S.RUNNING, _E.BROKE): _S.FAILED,
+    (_S.RUNNING, _E.EMPTIED): _S.EMPTY,
+    (_S.RUNNING, _E.VOIDED): _S.READY,
+    (_S.HELD, _E.RELEASED): _S.READY,
+    (_S.HELD, _E.BROKE): _S.FAILED,
+    (_S.HELD, _E.EMPTIED): _S.EMPTY,
+}
 
 
 class ExecutorState(IntEnum):
@@ -75,14 +73,12 @@ class ExecutorEvent(IntEnum):
 
 _X, _V = ExecutorState, ExecutorEvent
 
-EXECUTOR_TRANSITIONS: Mapping[tuple[ExecutorState, ExecutorEvent], ExecutorState] = MappingProxyType(
-    {
-        (_X.IDLE, _V.TAKEN): _X.BUSY,
-        (_X.IDLE, _V.DIED): _X.LOST,
-        (_X.BUSY, _V.RETURNED): _X.IDLE,
-        (_X.BUSY, _V.DIED): _X.LOST,
-    }
-)
+EXECUTOR_TRANSITIONS: Final[Mapping[tuple[ExecutorState, ExecutorEvent], ExecutorState]] = {
+    (_X.IDLE, _V.TAKEN): _X.BUSY,
+    (_X.IDLE, _V.DIED): _X.LOST,
+    (_X.BUSY, _V.RETURNED): _X.IDLE,
+    (_X.BUSY, _V.DIED): _X.LOST,
+}
 
 
 def next_batch_state(batch_id: int, state: BatchState, event: BatchEvent) -> BatchState:
@@ -91,10 +87,10 @@ def next_batch_state(batch_id: int, state: BatchState, event: BatchEvent) -> Bat
     Raises:
         TransitionError: the table holds no such step; the message names batch, state and event.
     """
-    try:
-        return BATCH_TRANSITIONS[state, event]
-    except KeyError:
-        raise TransitionError(f"batch {batch_id} is {state.name} and cannot be {event.name}") from None
+    following = BATCH_TRANSITIONS.get((state, event))
+    if following is None:
+        raise TransitionError(f"batch {batch_id} is {state.name} and cannot be {event.name}")
+    return following
 
 
 def next_executor_state(stage: int, index: int, state: ExecutorState, event: ExecutorEvent) -> ExecutorState:
@@ -103,7 +99,7 @@ def next_executor_state(stage: int, index: int, state: ExecutorState, event: Exe
     Raises:
         TransitionError: the table holds no such step; the message names executor, state and event.
     """
-    try:
-        return EXECUTOR_TRANSITIONS[state, event]
-    except KeyError:
-        raise TransitionError(f"executor {index} of stage {stage} is {state.name} and cannot be {event.name}") from None
+    following = EXECUTOR_TRANSITIONS.get((state, event))
+    if following is None:
+        raise TransitionError(f"executor {index} of stage {stage} is {state.name} and cannot be {event.name}")
+    return following

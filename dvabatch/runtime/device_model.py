@@ -14,10 +14,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-Phases: TypeAlias = Sequence[tuple[int, float]]
+Phases: TypeAlias = Sequence[tuple[int, int]]  # (work in ns, device share in parts of FULL)
 NEVER = 1 << 62
 _DONE_NS = 0.5  # what is left of a phase below this is rounding: instants are whole nanoseconds
-_SHARE_UNIT = 1_000_000  # shares are summed as integers, so that what was added is taken away exactly
+FULL = 1_000_000  # a whole device; shares are integers, so that what was added is taken away exactly
 
 _Phase: TypeAlias = tuple[float, int, int, Phases]  # (ends at, launch, phase, all phases)
 
@@ -30,6 +30,7 @@ class DeviceModel:
         self._on_device: list[_Phase] = []  # a heap by the work clock
         self._on_host: list[_Phase] = []  # a heap by time
         self._shares = 0
+        self._known: dict[int, float] = {}  # slowdown by shares: few sums occur, over and over
         self._slow = 1.0
         self._now_ns = 0
         self._work_ns = 0.0
@@ -82,12 +83,18 @@ class DeviceModel:
 
     def _enter(self, launch_id: int, phase: int, phases: Phases) -> None:
         work_ns, share = phases[phase]
-        if share > 0.0:
+        if share:
             heapq.heappush(self._on_device, (self._work_ns + work_ns, launch_id, phase, phases))
             self._crowd(share)
         else:
             heapq.heappush(self._on_host, (float(self._now_ns + work_ns), launch_id, phase, phases))
 
-    def _crowd(self, share: float) -> None:
-        self._shares += round(share * _SHARE_UNIT)
-        self._slow = self._slowdown(self._shares / _SHARE_UNIT) if self._shares > _SHARE_UNIT else 1.0
+    def _crowd(self, share: int) -> None:
+        shares = self._shares = self._shares + share
+        if shares <= FULL:
+            self._slow = 1.0
+            return
+        slow = self._known.get(shares)
+        if slow is None:
+            slow = self._known[shares] = self._slowdown(shares / FULL)
+        self._slow = slow

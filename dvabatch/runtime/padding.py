@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from engines.base import Array
+from engines.base import Array, TensorSpec
 
 
 class PayloadError(ValueError):
@@ -42,9 +42,20 @@ def cut_answer(answer: Array, free_axes: tuple[int, ...], length: int | None) ->
     return answer[tuple(cut)]
 
 
-def check_inputs(inputs: Mapping[str, Array], wanted: tuple[str, ...]) -> None:
-    """Raises:
-    PayloadError: an input is missing or unknown.
+def check_inputs(inputs: Mapping[str, Array], wanted: Sequence[TensorSpec], length: int | None) -> None:
+    """One query's inputs, without the batch axis: every free dimension is as long as the query (1 without a length).
+
+    Raises:
+        PayloadError: an input is missing or unknown, or has another type or shape.
     """
-    if set(inputs) != set(wanted):
-        raise PayloadError(f"inputs {sorted(inputs)} came, wanted exactly {sorted(wanted)}")
+    names = sorted(tensor.name for tensor in wanted)
+    if sorted(inputs) != names:
+        raise PayloadError(f"inputs {sorted(inputs)} came, wanted exactly {names}")
+    for tensor in wanted:
+        value = inputs[tensor.name]
+        shape = tuple((length or 1) if isinstance(dim, str) else dim for dim in tensor.shape[1:])
+        if value.dtype != tensor.dtype or value.shape != shape:
+            raise PayloadError(
+                f"input {tensor.name!r} is {value.dtype}{list(value.shape)}, wanted {tensor.dtype}{list(shape)}: "
+                "one row without the batch axis, as long as the query's length where the model leaves it free"
+            )

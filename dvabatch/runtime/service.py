@@ -23,9 +23,8 @@ from dvabatch.runtime.padding import check_inputs, cut_answer
 from dvabatch.runtime.shapes import lay_out
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.threaded import ThreadedDriver
-from engines.base import Array, StageEngine
+from engines.base import Array, StageEngine, TensorSpec
 from engines.errors import EngineError
-from slicer.manifest import TensorSpec
 
 
 class Runtime:
@@ -99,7 +98,8 @@ class Runtime:
 
     def __exit__(self, *exc: object) -> None:
         """Waits for every query that was submitted."""
-        self._driver, _ = None, self._driver
+        with self._lock:  # no query is posted behind the driver's end
+            self._driver = None
         self._open.close()
 
     def submit(
@@ -111,10 +111,11 @@ class Runtime:
         failed and RejectedError if it never entered. `timeout_ms` is how long it may wait to enter.
 
         Raises:
-            PayloadError: an input is missing or unknown.
+            PayloadError: an input is missing or unknown, or has another type or shape: it would spoil its whole batch.
             EngineError: the runtime is not open.
         """
-        check_inputs(inputs, tuple(tensor.name for tensor in self._inputs))
+        rows = {name: np.asarray(value) for name, value in inputs.items()}
+        check_inputs(rows, self._inputs, None if self._limits.lanes == (None,) else length)
         future: Future[Mapping[str, Array]] = Future()
         with self._lock:
             driver = self._driver
@@ -124,10 +125,11 @@ class Runtime:
             self._next_id += 1
             now_ns = max(0, time.perf_counter_ns() - driver.anchor_ns)
             deadline_ns = None if timeout_ms is None else now_ns + round(timeout_ms * 1e6)
-            self._payloads[query_id] = {name: np.asarray(value) for name, value in inputs.items()}
+            query = Query(query_id, now_ns, length, deadline_ns)
+            self._payloads[query_id] = rows
             self._lengths[query_id] = length
             self._observer.futures[query_id] = future
-            driver.post(QueryArrived(Query(query_id, now_ns, length, deadline_ns)))
+            driver.post(QueryArrived(query))
         future.add_done_callback(lambda done: self._cancel(query_id) if done.cancelled() else None)
         return future
 
@@ -160,8 +162,10 @@ class Runtime:
         try:
             driver.run(launcher, NoArrivals(), until_closed=True)
         except BaseException as error:  # noqa: BLE001 -- whatever ends the driver must reach those who wait for answers
-            self._broken = error
-            for future in tuple(self._observer.futures.values()):
+            with self._lock:  # whoever submits sees it, or is seen here
+                self._broken = error
+                futures = tuple(self._observer.futures.values())
+            for future in futures:
                 if future.set_running_or_notify_cancel():
                     future.set_exception(error)
 

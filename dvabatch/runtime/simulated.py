@@ -10,7 +10,7 @@ from dvabatch.batching.commands import Command, Copy, Deliver, Fail, Forget, Lau
 from dvabatch.batching.events import Event, LaunchFinished, QueryArrived, TimerFired
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.query import Query
-from dvabatch.runtime.device_model import NEVER, DeviceModel, Phases
+from dvabatch.runtime.device_model import FULL, NEVER, DeviceModel, Phases
 from dvabatch.runtime.journal import Integers, Journal, Outcome
 from dvabatch.runtime.trace import Recorder
 
@@ -101,20 +101,22 @@ class SimulatedDriver:
         phases = self._phases.get(key)
         if phases is None:
             phases = self._phases[key] = self._work(*key)
-        if queued:
-            phases = phases[1:]
+        host_ns = 0
+        if not queued:
+            costs = self._profile.costs
+            host_ns = costs.boundary_ns if launch.first_stage else costs.launch_ns
         if self._copying_ns:
-            copying_ns = self._copying_ns.pop(launch.place.buffer_set, 0)
-            phases = ((copying_ns, 0.0), *phases)
-        self._device.start(launch.id, phases, now_ns)
+            host_ns += self._copying_ns.pop(launch.place.buffer_set, 0)
+        self._device.start(launch.id, ((host_ns, 0), *phases) if host_ns else phases, now_ns)
 
     def _work(self, first: int, last: int, batch: int, lane: int) -> Phases:
-        """The host's part, then the stages; neighbours of equal share are one phase."""
-        costs, profile = self._profile.costs, self._profile
-        phases: list[tuple[int, float]] = [(costs.launch_ns if first == 0 else costs.boundary_ns, 0.0)]
+        """What the device does; neighbours of equal share are one phase."""
+        profile = self._profile
+        phases: list[tuple[int, int]] = []
         for stage in range(first, last + 1):
-            work_ns, share = profile.stage_ns(stage, batch, lane), profile.share(stage, batch, lane)
-            if phases[-1][1] == share:
+            work_ns = profile.stage_ns(stage, batch, lane)
+            share = max(1, round(profile.share(stage, batch, lane) * FULL))
+            if phases and phases[-1][1] == share:
                 work_ns += phases.pop()[0]
             phases.append((work_ns, share))
         return tuple(phases)

@@ -6,6 +6,8 @@ first used, once for all lanes; a lane sees it in its own shapes.
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 from dvabatch.batching.commands import Copy
@@ -24,10 +26,14 @@ class TensorTable:
         self._poison = poison
         self._memory: list[dict[str, Array] | None] = [None] * sets
         self._views: dict[tuple[int, int], dict[str, Array]] = {}
+        self._opening = threading.Lock()  # a head and its tail may be the first in their set, on two threads
 
     def rows(self, place: Place, lane: int, names: tuple[str, ...]) -> dict[str, Array]:
         """The rows of a place in these tensors, as views `[rows, ...]`."""
-        views = self._views.get((place.buffer_set, lane)) or self._open(place.buffer_set, lane)
+        views = self._views.get((place.buffer_set, lane))
+        if views is None:
+            with self._opening:
+                views = self._views.get((place.buffer_set, lane)) or self._open(place.buffer_set, lane)
         return {name: views[name][place.first_row : place.end_row] for name in names}
 
     def copy(self, command: Copy) -> int:
