@@ -16,6 +16,8 @@ from typing_extensions import Self
 
 from slicer.manifest import TensorSpec
 
+__all__ = ["Array", "StageEngine", "TensorSpec"]
+
 Array: TypeAlias = NDArray[np.generic]
 
 

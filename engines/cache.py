@@ -1,18 +1,20 @@
 """The engine cache: a folder an engine, named by everything that made it, complete or absent.
 
-An engine is built in a folder of its own beside the others and moved in whole, so that a build that is cut off, or two at
-once, never leave half an engine. A digest of its files is checked when it is fetched.
+An engine is built in a folder of its own beside the others and moved in whole, so that a build that is cut off never leaves
+half an engine. Of two processes that want the same one, the second waits for the first. A digest of an engine's files is
+checked when it is fetched.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,28 +60,18 @@ class EngineCache:
         if found is not None:
             return found
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(prefix=".building-", dir=self.root))
-        except OSError as error:
-            raise CacheError(f"the engine cache {self.root} cannot be written: {error}; set DVABATCH_CACHE") from error
-        try:
-            began = time.perf_counter()
-            make(work)
-            facts = {**meta, "build_s": round(time.perf_counter() - began, 3), "files": _digests(work)}
-            (work / _META).write_text(json.dumps(facts, indent=1, sort_keys=True))
-            if folder.exists():  # damaged, or just made by another process
-                shutil.rmtree(folder)
-            work.rename(folder)
+            with self._alone(key):
+                found = self._read(folder, hit=True)  # whoever held the lock may have made it
+                if found is None:
+                    self._make(folder, make, meta)
+                    found = self._read(folder, hit=False)
         except OSError as error:
             raise CacheError(
                 f"the engine cache {self.root} cannot be written: {error}; free space there or set DVABATCH_CACHE"
             ) from error
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        made = self._read(folder, hit=False)
-        if made is None:
+        if found is None:
             raise CacheError(f"the engine in {folder} changed while it was made; clear it and build again")
-        return made
+        return found
 
     def entries(self) -> list[CachedEngine]:
         """All whole engines, the newest first."""
@@ -94,13 +86,40 @@ class EngineCache:
         Raises:
             CacheError: something could not be removed.
         """
-        gone = self.entries()
         try:
+            gone = self.entries()
             if self.root.is_dir():
                 shutil.rmtree(self.root)
         except OSError as error:
             raise CacheError(f"the engine cache {self.root} cannot be cleared: {error}") from error
         return len(gone), sum(entry.size_bytes for entry in gone)
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """Holds the key's lock. It is the kernel's, so it ends with the process however that ends."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.root / f".{key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _make(self, folder: Path, make: Callable[[Path], None], meta: Mapping[str, object]) -> None:
+        """Builds beside `folder` and moves in whole; the caller holds the key's lock."""
+        work = self.root / f".building-{folder.name}"
+        shutil.rmtree(work, ignore_errors=True)  # what a process left that was killed
+        try:
+            work.mkdir()
+            began = time.perf_counter()
+            make(work)
+            facts = {**meta, "build_s": round(time.perf_counter() - began, 3), "files": _digests(work)}
+            (work / _META).write_text(json.dumps(facts, indent=1, sort_keys=True))
+            if folder.exists():  # damaged
+                shutil.rmtree(folder)
+            work.rename(folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
     def _read(self, folder: Path, *, hit: bool, check: bool = True) -> CachedEngine | None:
         """The engine in a folder, or None if it is absent or damaged: it is then built again."""

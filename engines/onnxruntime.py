@@ -21,6 +21,7 @@ from typing_extensions import Self
 from engines.base import Array
 from engines.cache import CachedEngine, EngineCache
 from engines.errors import BackendMissingError, EngineError
+from engines.priority import giving_way
 from slicer.manifest import TensorSpec
 
 ENGINE_FILE = "engine.onnx"
@@ -66,7 +67,11 @@ def build(
     def make(folder: Path) -> None:
         session_options = _session_options(options)
         session_options.optimized_model_filepath = str(folder / ENGINE_FILE)
-        _open_session(stage_file, session_options, options)
+        try:
+            _open_session(stage_file, session_options, options)
+        except EngineError:
+            _require_room(folder, stage_file)
+            raise
 
     meta = {"stage": label, "stage_sha256": stage_sha256, "backend": version(), "provider": options.provider}
     return cache.fetch(engine_key(stage_sha256, options), make, meta)
@@ -103,7 +108,8 @@ class OnnxRuntimeEngine:
         session_options = _session_options(self._options)
         if self._optimised:
             session_options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        self._session = _open_session(self._file, session_options, self._options)
+        # The session's own threads are started here and keep the priority of the thread that opened it.
+        self._session = giving_way(lambda: _open_session(self._file, session_options, self._options))
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -112,12 +118,14 @@ class OnnxRuntimeEngine:
     def run(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         session = self._opened()
         binding = session.io_binding()
-        for name, array in inputs.items():
-            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-        for name, array in outputs.items():
-            binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
         try:
+            for name, array in inputs.items():
+                binding.bind_input(name, "cpu", 0, array.dtype, array.shape, self._address(name, array))
+            for name, array in outputs.items():
+                binding.bind_output(name, "cpu", 0, array.dtype, array.shape, self._address(name, array))
             session.run_with_iobinding(binding)
+        except EngineError:
+            raise
         except Exception as error:  # ONNX Runtime's own types derive from Exception only
             raise EngineError(f"{self._file.name}: {error}") from error
 
@@ -130,6 +138,15 @@ class OnnxRuntimeEngine:
             raise EngineError(f"{self._file.name}: {error}") from error
         return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
 
+    def _address(self, name: str, array: Array) -> int:
+        """Where the rows begin. ONNX Runtime takes an address and a shape, and would read past strides unawares."""
+        if not array.flags.c_contiguous or not 0 < len(array) <= self.max_batch:
+            raise EngineError(
+                f"{self._file.name}: {name} is {array.dtype}{list(array.shape)}, strides {list(array.strides)}; "
+                f"wanted 1 to {self.max_batch} C-contiguous rows"
+            )
+        return array.ctypes.data
+
     def _opened(self) -> Any:
         if self._session is None:
             raise EngineError(f"{self._file.name} is not open; use it inside a `with` block")
@@ -140,7 +157,7 @@ def _session_options(options: OnnxRuntimeOptions) -> Any:
     session_options = onnxruntime.SessionOptions()
     session_options.intra_op_num_threads = options.threads or len(os.sched_getaffinity(0))
     session_options.inter_op_num_threads = 1
-    session_options.log_severity_level = 3
+    session_options.log_severity_level = 4  # what goes wrong is raised, with the same words
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session_options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return session_options
@@ -153,6 +170,16 @@ def _open_session(file: Path, session_options: Any, options: OnnxRuntimeOptions)
         return onnxruntime.InferenceSession(str(file), session_options, providers=[_PROVIDERS[options.provider]])
     except Exception as error:  # ONNX Runtime's own types derive from Exception only
         raise EngineError(f"{file} cannot be opened by {version()}: {error}") from error
+
+
+def _require_room(folder: Path, stage_file: Path) -> None:
+    """ONNX Runtime fails alike on a bad model and on a full disk; writing as much tells them apart.
+
+    Raises:
+        OSError: the folder does not take a file of the stage's size.
+    """
+    if stage_file.is_file():
+        (folder / ENGINE_FILE).write_bytes(bytes(stage_file.stat().st_size))
 
 
 def _require_provider(options: OnnxRuntimeOptions) -> None:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from engines.priority import give_way
+
 
 class Workers:
     """Runs jobs on threads. Jobs must not raise: they report through events."""
@@ -36,6 +38,7 @@ class Workers:
             thread.join(timeout_s)
 
     def _work(self) -> None:
+        give_way()
         while (job := self._jobs.get()) is not None:
             job()
             with self._lock:
