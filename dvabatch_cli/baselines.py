@@ -9,6 +9,7 @@ few on at least 50,000 queries.
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -131,8 +132,14 @@ def _mean_ns(trial: Trial) -> float:
 
 
 def _pool() -> Executor:
-    """One process a core; spawned, since forking a process with running threads is not safe."""
-    return ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))
+    """One process a core; spawned, since forking a process with running threads is not safe.
+
+    A Ctrl-C reaches the whole process group: it is ours to act on, the workers end with the pool.
+    """
+    return ProcessPoolExecutor(
+        mp_context=multiprocessing.get_context("spawn"), initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )  # fmt: skip
 
 
 def _section(kind: str, options: dict[str, object]) -> AnyPolicy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
 from dvabatch_cli.app import app
@@ -52,7 +53,7 @@ def _facts(engine: CachedEngine) -> dict[str, object]:
 
 
 def _table(name: str, labels: list[str], engines: list[CachedEngine]) -> Table:
-    table = Table(title=f"{name}: engines")
+    table = Table(title=escape(f"{name}: engines"))
     for heading in ("engine", "cache", "build s", "MB", "key"):
         table.add_column(heading, justify="right" if heading in {"build s", "MB"} else "left")
     for label, engine in zip(labels, engines, strict=True):

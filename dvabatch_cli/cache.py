@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from dvabatch_cli.app import app
@@ -41,11 +42,11 @@ def list_(as_json: Json = False) -> None:
         if as_json:
             print_json(entries)
             return
-        table = Table(title=f"cache {default_root()}")
+        table = Table(title=escape(f"cache {default_root()}"))
         for heading in ("kind", "name", "MB"):
             table.add_column(heading, justify="right" if heading == "MB" else "left")
         for entry in entries:
-            table.add_row(str(entry["kind"]), str(entry["name"]), f"{float(str(entry['bytes'])) / 1e6:.1f}")
+            table.add_row(str(entry["kind"]), escape(str(entry["name"])), f"{float(str(entry['bytes'])) / 1e6:.1f}")
         out.print(table)
         say_next("dvabatch cache clear", as_json)
 

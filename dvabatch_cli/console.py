@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -39,6 +41,8 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (ReportError, Exit.USAGE),
     (EngineError, Exit.USAGE),
 )
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def speaker(as_json: bool) -> Callable[[str], None]:
@@ -77,7 +81,7 @@ def one_message() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has gone; nothing more to say
         raise typer.Exit(Exit.FINE) from None
     except tuple(kind for kind, _ in _CODES) as error:
-        fail(_text(error), next(code for kind, code in _CODES if isinstance(error, kind)))
+        fail(_text(error), _code(error))
     except BatchingError as error:
         err.print(f"This is a defect of dvabatch: {error}", style="red", markup=False)
         raise
@@ -91,13 +95,32 @@ def fail(message: str, code: Exit) -> NoReturn:
     raise typer.Exit(code)
 
 
+def _code(error: BaseException) -> Exit:
+    if _no_room(error):
+        return Exit.ENVIRONMENT
+    return next(code for kind, code in _CODES if isinstance(error, kind))
+
+
 def _text(error: BaseException) -> str:
+    text = str(error)
     if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}; what was measured is kept, free what is missing and go on with --resume"
-    return str(error)
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if _no_room(error):
+        return f"{text}; points measured so far are kept: make room and go on with --resume"
+    return f"{text}; check the path and its permissions" if isinstance(error, OSError) else text
+
+
+def _no_room(error: BaseException) -> bool:
+    """Whether the disk took no more, said by the system or by an error of ours that came of it."""
+    return any(isinstance(each, OSError) and each.errno in _NO_ROOM for each in (error, error.__cause__))
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
-    signal.signal(signal.SIGINT, lambda *_: os._exit(Exit.INTERRUPTED))
+    signal.signal(signal.SIGINT, _end_at_once)
     raise KeyboardInterrupt
+
+
+def _end_at_once(number: int, frame: object) -> NoReturn:
+    for child in multiprocessing.active_children():  # a sweep's workers would wait for us for good
+        child.kill()
+    os._exit(Exit.INTERRUPTED)

@@ -6,8 +6,10 @@ import importlib.util
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from dvabatch_cli.app import app
@@ -37,8 +39,8 @@ def doctor(as_json: Json = False) -> None:
             for finding in findings:
                 table.add_row(
                     f"[{'green' if finding['fine'] else 'yellow'}]{finding['what']}[/]",
-                    str(finding["found"]),
-                    str(finding["follows"]),
+                    escape(str(finding["found"])),
+                    escape(str(finding["follows"])),
                 )
             out.print(table)
         say_next("dvabatch bench demo.json", as_json)
@@ -50,7 +52,7 @@ def _findings() -> list[dict[str, object]]:
     """One line a thing: needed says whether `dvabatch bench` works without it."""
     versions = packages()
     cores = len(os.sched_getaffinity(0))
-    free = shutil.disk_usage(_existing(str(default_root()))).free
+    free = shutil.disk_usage(_existing(default_root().absolute())).free
     tensorrt = importlib.util.find_spec("tensorrt") is not None
     gpu = os.path.exists("/dev/nvidiactl")  # noqa: PTH110 -- a device file, not a path to work with
     return [
@@ -87,7 +89,6 @@ def _finding(what: str, found: object, fine: bool, otherwise: str, *, needed: bo
     return {"what": what, "found": found, "fine": fine, "needed": needed, "follows": "" if fine else otherwise}
 
 
-def _existing(path: str) -> str:
-    while not os.path.isdir(path):  # noqa: PTH112
-        path = os.path.dirname(path)  # noqa: PTH120
-    return path
+def _existing(path: Path) -> Path:
+    """The nearest folder above that is there already."""
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())

@@ -19,6 +19,7 @@ from dvabatch.batching.profile import Profile
 from dvabatch.loadgen import Schedule
 from dvabatch.reporting.comparison import compare, run_key
 from dvabatch.reporting.figures import draw_all
+from dvabatch.reporting.files import write_text
 from dvabatch.reporting.labels import point_key
 from dvabatch.reporting.lock import ResultsLock
 from dvabatch.reporting.points import load_points, load_responses, save_point
@@ -134,35 +135,46 @@ class Experiment:
         with ExitStack() as opened:
             if not dry_run:
                 opened.enter_context(ResultsLock(self._folder))
-                self._open_folder(resume=resume)
+                self._check_folder(resume=resume)
             ground = lay_ground(config, say)
             say(f"capacity {ground.capacity_rps:.4g} queries/s (whole model, batches up to {config.engine.max_batch})")
             loads = points_of(config, ground.capacity_rps)
             self._estimate(ground, loads)
             if dry_run:
                 return None
+            self._open_folder(resume=resume)
             runs: dict[str, dict[str, Any]] = {}
             code = Exit.FINE
             try:
                 self._measure(ground, loads, runs)
             except KeyboardInterrupt:
+                for key, run in load_points(self._folder).items():
+                    runs.setdefault(key, run)  # those from before whose turn had not come
                 say(f"interrupted: {len(runs)} points are kept; go on with --resume")
                 code = Exit.INTERRUPTED
             return self._finish(ground, runs, code)
 
-    def _open_folder(self, *, resume: bool) -> None:
-        """A folder holds the points of one config. A fresh run lays older points aside only when it starts."""
-        mark = self._folder / "points" / ".config.json"
-        text = json.dumps({"config": self._config.resolved(), "simulated": self._simulated}, sort_keys=True)
-        if resume and mark.exists() and mark.read_text() != text:
+    @property
+    def _mark(self) -> Path:
+        """Says which config a folder's points are of."""
+        return self._folder / "points" / ".config.json"
+
+    def _marked(self) -> str:
+        return json.dumps({"config": self._config.resolved(), "simulated": self._simulated}, sort_keys=True)
+
+    def _check_folder(self, *, resume: bool) -> None:
+        """A folder holds the points of one config."""
+        if resume and self._mark.exists() and self._mark.read_text() != self._marked():
             raise CommandError(
                 f"{self._folder} holds points of another config; resume with the config that began it, "
                 "or choose a folder with -o"
             )
+
+    def _open_folder(self, *, resume: bool) -> None:
+        """A fresh run lays older points aside, now that it can start."""
         if not resume and (self._folder / "points").exists():
             shutil.rmtree(self._folder / "points")
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.write_text(text)
+        write_text(self._mark, self._marked())
 
     def _estimate(self, ground: Ground, loads: list[LoadPoint]) -> None:
         """How many points, and for real runs how long they will take at least."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from dvabatch.batching.profile import Profile
@@ -99,7 +100,7 @@ def _show(measured: MeasuredProfile) -> None:
 
 
 def _table(profile: Profile, lane: int, title: str, tax: Any) -> Table:
-    table = Table(title=f"{profile.name}{title}: milliseconds")
+    table = Table(title=escape(f"{profile.name}{title}: milliseconds"))
     sizes = [int(size) for size, _ in profile.curves[lane][0].latency_ms.points]
     table.add_column("batch", justify="right")
     for stage in range(profile.stages):

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from dvabatch_cli.app import app
 from dvabatch_cli.console import one_message, out, print_json, say_next, speaker
+from dvabatch_cli.errors import CommandError
 from dvabatch_cli.options import Json, Shapes, Threads
 from dvabatch_cli.shapes import parse_bind, parse_shapes
 from slicer import Manifest, SliceOptions, slice_model
@@ -33,15 +35,13 @@ def slice_(
     """Cut an ONNX model into stages that batch on their own, and prove that they equal it."""
     with one_message():
         folder = output or Path(f"{model.stem}.stages")
-        options = SliceOptions(
-            stages=stages,
-            shapes=parse_shapes(shapes or ()),
-            bind=parse_bind(bind or ()),
-            max_batch=max_batch,
-            threads=threads,
-            seed=seed,
-            verify=verify,
-        )
+        given, bound = parse_shapes(shapes or ()), parse_bind(bind or ())
+        try:
+            options = SliceOptions(
+                stages=stages, shapes=given, bind=bound, max_batch=max_batch, threads=threads, seed=seed, verify=verify
+            )
+        except ValueError as error:
+            raise CommandError(str(error)) from error
         manifest = slice_model(model, folder, options, progress=speaker(as_json))
         if as_json:
             print_json({"folder": str(folder), "stages": _rows(manifest)})
@@ -66,7 +66,7 @@ def _rows(manifest: Manifest) -> list[dict[str, object]]:
 
 
 def _table(manifest: Manifest) -> Table:
-    table = Table(title=f"{manifest.name}: {len(manifest.stages)} stages")
+    table = Table(title=escape(f"{manifest.name}: {len(manifest.stages)} stages"))
     most = max(max(stage.latency_ms) for stage in manifest.stages)
     for heading in (
         "stage",

@@ -45,6 +45,7 @@ class Parts:
             yield Finding((), "no model", f'a model for the backend "{self.engine.backend}"', hint)
         yield from self._masks()
         yield from self._names()
+        yield from self._same_lanes()
         for index, policy in self.policies.items():
             for finding in (*self._limits(policy), *self._favors(policy), *self._lanes(policy)):
                 yield finding.under("policies", index)
@@ -82,6 +83,15 @@ class Parts:
                 came = f"{shown(policy.name)}, the name of policies[{seen[policy.name]}]"
                 yield Finding(("policies", index, "name"), came, "a name of its own")
             seen.setdefault(policy.name, index)
+
+    def _same_lanes(self) -> Iterator[Finding]:
+        """One profile and one set of buffers serve all policies of a config, and so do its lanes."""
+        lanes = {index: policy.preferred_seq_len for index, policy in self.policies.items() if policy.preferred_seq_len}
+        for index, lengths in lanes.items():
+            first = next(iter(lanes))
+            if lengths != lanes[first]:
+                wanted = f"the lengths of policies[{first}], {shown(lanes[first])}, or none"
+                yield Finding(("policies", index, "preferred_seq_len"), shown(lengths), wanted)
 
     def _limits(self, policy: PolicyOptions) -> Iterator[Finding]:
         merging = isinstance(policy, MergeOptions)

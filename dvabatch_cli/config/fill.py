@@ -83,14 +83,19 @@ def _policies(policies: Any, raw: dict[str, Any]) -> Any:
     stages = _whole(raw, "slicing", "stages", DEFAULT_STAGES)
     lanes = _lanes(policies)
     names = _names(policies)
+    executors = min(_whole(raw, "engine", "executors_per_stage", 4), _whole(raw, "engine", "buffer_set_size", 8))
     return tuple(
-        _policy(policy, name, max_batch, stages, lanes) if isinstance(policy, dict) else policy
+        _policy(policy, name, max_batch, stages, lanes, executors) if isinstance(policy, dict) else policy
         for policy, name in zip(policies, names, strict=True)
     )
 
 
-def _policy(policy: dict[str, Any], name: str | None, max_batch: int, stages: int, lanes: Any) -> dict[str, Any]:
+def _policy(
+    policy: dict[str, Any], name: str | None, max_batch: int, stages: int, lanes: Any, executors: int
+) -> dict[str, Any]:
     full = dict(policy)
+    if policy.get("scheduler_type") == "INPUT_DVA":
+        _default(full, "instances", executors)  # short batches can only leave early beside long ones
     if name is not None:
         _default(full, "name", name)
     _default(full, "max_batch_size", max_batch)
@@ -125,13 +130,12 @@ def _names(policies: tuple[Any, ...]) -> list[str | None]:
 
 
 def _lanes(policies: tuple[Any, ...]) -> tuple[int, ...] | None:
-    """All lengths that some policy names: a policy that names none gets them too, so that all meet the same lanes."""
-    found: set[int] = set()
+    """The lengths that a policy names: one that names none gets them too, so that all meet the same lanes."""
     for policy in policies:
         lengths = policy.get("preferred_seq_len") if isinstance(policy, dict) else None
-        if isinstance(lengths, tuple):
-            found.update(length for length in lengths if type(length) is int)
-    return tuple(sorted(found)) or None
+        if isinstance(lengths, tuple) and all(type(length) is int for length in lengths):
+            return tuple(sorted(lengths))
+    return None
 
 
 def _whole(raw: dict[str, Any], section: str, name: str, default: int) -> int:

@@ -52,7 +52,7 @@ class LoadOptions(Section):
     max_duration_s: Seconds | None = None
     """A measured point sends nothing after this time, whatever is left."""
     warmup_requests: Annotated[int, Field(ge=0)] = 0
-    """The first requests, which no figure counts."""
+    """Requests sent at once before each measured point of a real run, which no figure counts."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (1,)
     """Each seed gives a schedule, and each policy meets all of them."""
     lengths: LengthsSection | None = None
@@ -65,9 +65,6 @@ class LoadOptions(Section):
     def findings(self) -> Iterator[Finding]:
         yield from exclusive(self, "num_requests", "duration_s")
         yield from repeated(self.seeds, "seeds")
-        if self.num_requests is not None and self.warmup_requests >= self.num_requests:
-            wanted = f"fewer than num_requests ({self.num_requests})"
-            yield Finding(("warmup_requests",), shown(self.warmup_requests), wanted)
         if self.lengths is not None:
             yield from (finding.under("lengths") for finding in self.lengths.findings())
 

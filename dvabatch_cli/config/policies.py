@@ -41,7 +41,7 @@ class PolicyOptions(Section):
     max_queue_delay_of_whole: OfWhole | None = None
     """The same in times of the whole model at batch 1."""
     instances: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Batches under way at a time."""
+    """Batches under way at a time; for INPUT_DVA as many as there are executors, if not given."""
     max_queue: Annotated[int, Field(ge=1)] | None = None
     """Queries that may wait; further ones are rejected. Without bound if not given."""
     preferred_seq_len: Lengths | None = None

@@ -143,11 +143,31 @@ def test_lanes_are_sorted_and_shared() -> None:
         policies=[
             {"scheduler_type": "NORMAL"},
             {"scheduler_type": "INPUT_DVA", "preferred_seq_len": [128, 32]},
+            {"scheduler_type": "NORMAL_INPUT", "preferred_seq_len": [32, 128]},
+        ],
+    )
+    assert [each.preferred_seq_len for each in lengthy.policies] == [(32, 128)] * 3
+    assert lengthy.lanes == (32, 128)
+
+
+def test_policies_of_one_config_share_their_lanes() -> None:
+    text = problem(
+        **load(lengths=LENGTHS),
+        policies=[
+            {"scheduler_type": "INPUT_DVA", "preferred_seq_len": [32, 128]},
             {"scheduler_type": "NORMAL_INPUT", "preferred_seq_len": [64]},
         ],
     )
-    assert [each.preferred_seq_len for each in lengthy.policies] == [(32, 64, 128), (32, 128), (64,)]
-    assert lengthy.lanes == (32, 64, 128)
+    assert "policies[1].preferred_seq_len: got [64], wanted the lengths of policies[0], [32, 128], or none" in text
+
+
+def test_input_dva_runs_as_many_batches_as_there_are_executors() -> None:
+    lengthy = config(
+        **load(lengths=LENGTHS),
+        engine={"executors_per_stage": 3},
+        policies=[{"scheduler_type": "INPUT_DVA", "preferred_seq_len": [32, 128]}, {"scheduler_type": "NORMAL"}],
+    )
+    assert [each.instances for each in lengthy.policies] == [3, 1]
 
 
 def test_a_histogram_is_sorted_by_length() -> None:
@@ -282,7 +302,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
     (load(burstiness=1), "it is an option of gamma"),
     (load(num_requests=10**9), "load.num_requests: got 1000000000, wanted a number of at most 10000000"),
     (load(num_requests=9, duration_s=1), "load.duration_s: got both num_requests and duration_s"),
-    (load(num_requests=9, warmup_requests=9), "load.warmup_requests: got 9, wanted fewer than num_requests (9)"),
     (load(seeds=[]), "load.seeds: got [], wanted at least 1 value"),
     (load(seeds=[1, 2, 1]), "load.seeds[2]: got 1 a second time"),
     (load(seeds=[1, "2"]), 'load.seeds[1]: got "2", wanted a whole number'),
