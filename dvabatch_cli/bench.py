@@ -13,7 +13,7 @@ from dvabatch_cli.config import Config, load_config
 from dvabatch_cli.console import err, one_message, out, print_json, say_next, speaker
 from dvabatch_cli.errors import Exit
 from dvabatch_cli.experiment import Experiment, Finished
-from dvabatch_cli.options import DryRun, Json, Quick, Results, Resume, Set
+from dvabatch_cli.options import DryRun, Json, Quick, Results, Resume, Set, Trace
 
 ConfigName = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, or the name of one in configs/.")]
 
@@ -26,6 +26,7 @@ def bench(
     quick: Quick = False,
     resume: Resume = False,
     dry_run: DryRun = False,
+    trace: Trace = False,
     as_json: Json = False,
 ) -> None:
     """Run an experiment on real engines against an open-loop load, check the answers, and write the report.
@@ -36,7 +37,7 @@ def bench(
     with one_message():
         loaded = _loaded(config, overrides or (), quick=quick)
         folder = output or Path("results") / loaded.name
-        experiment = Experiment(loaded, folder, simulated=False, quick=quick, say=speaker(as_json))
+        experiment = Experiment(loaded, folder, simulated=False, quick=quick, say=speaker(as_json), trace=trace)
         show(experiment.run(resume=resume, dry_run=dry_run), as_json=as_json)
 
 

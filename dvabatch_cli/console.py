@@ -25,7 +25,8 @@ from dvabatch_cli.errors import CommandError, Exit
 from engines.errors import BackendMissingError, CacheError, EngineError
 from slicer import SliceError
 
-out = Console(soft_wrap=False)
+# A table that is piped is as wide as it needs; a terminal says how wide it is.
+out = Console(width=None if sys.stdout.isatty() else 110)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 # Which exit code each kind of error has; the first that fits.

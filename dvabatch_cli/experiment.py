@@ -119,12 +119,16 @@ def _check_fit(config: Config, profile: Profile) -> None:
 class Experiment:
     """One config, one results folder."""
 
-    def __init__(self, config: Config, folder: Path, *, simulated: bool, quick: bool, say: Say) -> None:
+    def __init__(
+        self, config: Config, folder: Path, *, simulated: bool, quick: bool, say: Say, trace: bool = False
+    ) -> None:
+        """With `trace`, every decision of each point is recorded in traces/ beside the points."""
         self._config = config
         self._folder = folder
         self._simulated = simulated
         self._sweep_rounds = baselines.QUICK if quick else baselines.FULL
         self._say = say
+        self._trace = trace
 
     def run(self, *, resume: bool = False, dry_run: bool = False) -> Finished | None:
         """All points that are missing, then the report. A dry run says what would be done, and does nothing.
@@ -228,7 +232,13 @@ class Experiment:
         return baselines.swept(self._config, ground.profile, load, rounds=self._sweep_rounds, say=self._say)
 
     def _one(self, bed: Bed, point: Point) -> dict[str, Any]:
-        result = bed.run(point.contender, point.load, point.schedule)
+        with ExitStack() as opened:
+            trace = None
+            if self._trace:
+                file = self._folder / "traces" / f"{point.key}.jsonl"
+                file.parent.mkdir(exist_ok=True)
+                trace = opened.enter_context(file.open("w"))
+            result = bed.run(point.contender, point.load, point.schedule, trace)
         run = summarise(result.measured)
         run["reasons"] = dict(result.reasons)
         run["correctness"] = result.correctness

@@ -33,3 +33,4 @@ Shapes = Annotated[
         help="Bind an input's free dimensions, batch first: x:1x3x320x320. Repeatable, or comma-separated.",
     ),
 ]
+Trace = Annotated[bool, typer.Option("--trace", help="Record every decision of each point in traces/ of the results.")]

@@ -9,7 +9,7 @@ from dvabatch_cli.bench import ConfigName, show
 from dvabatch_cli.config import load_config
 from dvabatch_cli.console import one_message, speaker
 from dvabatch_cli.experiment import Experiment
-from dvabatch_cli.options import DryRun, Json, Quick, Results, Resume, Set
+from dvabatch_cli.options import DryRun, Json, Quick, Results, Resume, Set, Trace
 
 
 @app.command(epilog="Example: dvabatch simulate resnet_152_table.json --set load.utilization=0.5")
@@ -20,6 +20,7 @@ def simulate(
     quick: Quick = False,
     resume: Resume = False,
     dry_run: DryRun = False,
+    trace: Trace = False,
     as_json: Json = False,
 ) -> None:
     """Run an experiment in virtual time, by the same machine and the measured (or a tabled) profile.
@@ -31,5 +32,5 @@ def simulate(
         if quick:
             loaded = loaded.quick()
         folder = output or Path("results") / f"{loaded.name}_simulated"
-        experiment = Experiment(loaded, folder, simulated=True, quick=quick, say=speaker(as_json))
+        experiment = Experiment(loaded, folder, simulated=True, quick=quick, say=speaker(as_json), trace=trace)
         show(experiment.run(resume=resume, dry_run=dry_run), as_json=as_json)

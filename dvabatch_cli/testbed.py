@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from dvabatch.runtime.simulated import SimulatedDriver
 from dvabatch.runtime.table import table_stages
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.threaded import ThreadedDriver
+from dvabatch.runtime.trace import Recorder
 from dvabatch_cli.answers import Reference, TableReference, Tally, WholeModel
 from dvabatch_cli.config import Config
 from dvabatch_cli.wiring import Contender, LoadPoint, limits_of, payloads_of
@@ -52,8 +53,8 @@ class Result:
 class Bed(Protocol):
     """Measures, whatever the time is made of."""
 
-    def run(self, contender: Contender, point: LoadPoint, schedule: Schedule) -> Result:
-        """One contender meets one schedule."""
+    def run(self, contender: Contender, point: LoadPoint, schedule: Schedule, trace: IO[str] | None = None) -> Result:
+        """One contender meets one schedule; every decision is recorded in `trace`, if given."""
 
 
 class SimulatedBed:
@@ -63,11 +64,14 @@ class SimulatedBed:
         self._config = config
         self._profile = profile
 
-    def run(self, contender: Contender, point: LoadPoint, schedule: Schedule) -> Result:
+    def run(self, contender: Contender, point: LoadPoint, schedule: Schedule, trace: IO[str] | None = None) -> Result:
         machine = Machine(
             limits_of(self._config, self._profile.stages, contender.max_queue), self._profile, contender.policy
         )
-        journal = SimulatedDriver(machine).run(schedule.arrivals_ns, schedule.lengths, deadline_ns(self._config))
+        recorder = None if trace is None else Recorder(machine, trace)
+        journal = SimulatedDriver(machine, recorder).run(
+            schedule.arrivals_ns, schedule.lengths, deadline_ns(self._config)
+        )
         measured = _measured(self._config, contender, point, schedule, journal, machine, "simulated")
         return Result(measured, dict(journal.reasons))
 
@@ -96,9 +100,9 @@ class RealBed:
         ]
         self._table = TensorTable(lay_out(stages, examples, list(outputs)), limits.buffer_sets, limits.max_batch)
 
-    def run(self, contender: Contender, point: LoadPoint, schedule: Schedule) -> Result:
+    def run(self, contender: Contender, point: LoadPoint, schedule: Schedule, trace: IO[str] | None = None) -> Result:
         self._warm_up(schedule)
-        machine, observer = self._serve(contender, schedule, self._config.load.admission)
+        machine, observer = self._serve(contender, schedule, trace)
         lengths = schedule.lengths
         tally = Tally(self._config.checks.tolerance)
         wrong = tally.check(
@@ -126,7 +130,9 @@ class RealBed:
         driver = ThreadedDriver(machine, self._table, JournalObserver(journal, self._profile))
         self._drive(driver, lengths, PullArrivals([0] * count, lengths))
 
-    def _serve(self, contender: Contender, schedule: Schedule, admission: str) -> tuple[Machine, JournalObserver]:
+    def _serve(
+        self, contender: Contender, schedule: Schedule, trace: IO[str] | None
+    ) -> tuple[Machine, JournalObserver]:
         lengths = None if schedule.lengths is None else schedule.lengths.tolist()
         machine = Machine(
             limits_of(self._config, self._profile.stages, contender.max_queue), self._profile, contender.policy
@@ -134,9 +140,10 @@ class RealBed:
         observer = JournalObserver(
             Journal(len(schedule), self._profile.stages, lengths), self._profile, self._sample(schedule)
         )
-        driver = ThreadedDriver(machine, self._table, observer)
+        recorder = None if trace is None else Recorder(machine, trace)
+        driver = ThreadedDriver(machine, self._table, observer, recorder=recorder)
         arrivals = PullArrivals(schedule.arrivals_ns.tolist(), lengths, deadline_ns(self._config))
-        if admission == "pull":
+        if self._config.load.admission == "pull":
             self._drive(driver, lengths, arrivals)
         else:
             self._drive(driver, lengths, NoArrivals(), pushed=(schedule, arrivals))

@@ -192,7 +192,9 @@ def profile_of(
         found = _read_profile(file)
         if found is not None:
             return found
-    say("measuring the profile")
+    effort = effort or Effort()
+    once_s = sum(stage.latency_ms.get(1, 0.0) for stage in prepared.manifest.stages) / 1e3
+    say(f"measuring the profile, about {effort.estimate_s(once_s, limits):.0f} s")
     with ExitStack() as opened:
         stages = [opened.enter_context(prepared.open_stage(index, limits.max_batch)) for index in range(limits.stages)]
         whole = opened.enter_context(prepared.open_whole(limits.max_batch))

@@ -43,6 +43,13 @@ class Effort:
     least: int = 3
     most: int = 25
 
+    def estimate_s(self, once_s: float, limits: Limits) -> float:
+        """How long a profile takes where one query alone takes `once_s`, if batches were no better: an upper guess."""
+        times = [once_s * size for size in batch_sizes(limits.max_batch)]
+        alone = sum(max(2 * self.least * t, min(self.budget_s, 2 * self.most * t)) for t in times)
+        at_once = sum(max(6 * t, self.budget_s) for t in times) if limits.executors_per_stage > 1 else 0.0
+        return len(limits.lanes) * alone + at_once + 4 * self.most * once_s
+
 
 @dataclass(frozen=True, slots=True)
 class ProfileRun:
