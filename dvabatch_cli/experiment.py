@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from dvabatch import __version__
-from dvabatch.batching.profile import Profile
 from dvabatch.loadgen import Schedule
 from dvabatch.reporting.comparison import compare, run_key
 from dvabatch.reporting.figures import draw_all
@@ -29,31 +28,19 @@ from dvabatch_cli import baselines
 from dvabatch_cli.config import Config
 from dvabatch_cli.environment import environment
 from dvabatch_cli.errors import CommandError, Exit
+from dvabatch_cli.facts import engine_facts, model_facts, profile_facts
+from dvabatch_cli.ground import Ground, lay_ground
 from dvabatch_cli.testbed import Bed, SimulatedBed, load_facts, open_real_bed
 from dvabatch_cli.wiring import (
     Contender,
     LoadPoint,
     contender_of,
-    lane_mix,
-    limits_of,
-    payloads_of,
 )
 from dvabatch_cli.wiring import (
     load_points as points_of,
 )
-from dvabatch_cli.workspace import Prepared, prepare, profile_of, read_table, stages_of
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What an experiment stands on: a profile, and the built stages where there is a model."""
-
-    profile: Profile
-    slicing_tax: Mapping[str, float]
-    prepared: Prepared | None
-    capacity_rps: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,44 +63,6 @@ class Finished:
     report: Mapping[str, Any]
     folder: Path
     code: Exit
-
-
-def lay_ground(config: Config, say: Say) -> Ground:
-    """Slices, builds and profiles what is missing; a latency table needs none of it."""
-    if config.engine.backend == "table":
-        assert config.table_path is not None
-        profile = read_table(config.table_path)
-        tax: Mapping[str, float] = {}
-        prepared = None
-    else:
-        prepared = prepare(
-            stages_of(config, say), backend=config.engine.backend, threads=config.engine.threads, say=say
-        )
-        limits = limits_of(config, len(prepared.manifest.stages))
-        pool = payloads_of(config, prepared.manifest.inputs)
-        measured = profile_of(prepared, limits, lambda length: pool.row(0, length), say)
-        profile, tax = measured.profile, measured.slicing_tax
-    _check_fit(config, profile)
-    return Ground(profile, tax, prepared, profile.capacity_rps(config.engine.max_batch, lane_mix(config)))
-
-
-def _check_fit(config: Config, profile: Profile) -> None:
-    """A table has stages, lanes and sizes of its own; the config must be about the same."""
-    if config.slicing.stages != profile.stages:
-        raise CommandError(
-            f"config {config.name}: slicing.stages is {config.slicing.stages}, table {profile.name} has {profile.stages}; "
-            f"set slicing.stages to {profile.stages}"
-        )
-    if (config.lanes or (None,)) != profile.lanes:
-        raise CommandError(
-            f"config {config.name}: the policies' preferred_seq_len are {list(config.lanes)}, table {profile.name} has lanes "
-            f"{list(profile.lanes)}; give them the table's"
-        )
-    if config.engine.max_batch > profile.max_batch:
-        raise CommandError(
-            f"config {config.name}: engine.max_batch is {config.engine.max_batch}, table {profile.name} ends at "
-            f"{profile.max_batch}; lower engine.max_batch"
-        )
 
 
 class Experiment:
@@ -259,9 +208,9 @@ class Experiment:
             name=config.name,
             dvabatch_version=__version__,
             config=config.resolved(),
-            model=_model_facts(ground),
-            engine=_engine_facts(config, ground),
-            profile=_profile_facts(ground),
+            model=model_facts(ground),
+            engine=engine_facts(config, ground),
+            profile=profile_facts(ground),
             correctness=_correctness(config, runs.values()),
             runs=list(runs.values()),
             comparison=compare(list(runs.values()), responses),
@@ -292,75 +241,6 @@ def _said(point: Point, run: Mapping[str, Any]) -> str:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _model_facts(ground: Ground) -> dict[str, Any] | None:
-    if ground.prepared is None:
-        return None
-    manifest = ground.prepared.manifest
-    stages = [
-        {
-            "index": stage.index,
-            "file": stage.file,
-            "sha256": stage.sha256,
-            "nodes": stage.nodes,
-            "inputs": [tensor.name for tensor in stage.inputs],
-            "outputs": [tensor.name for tensor in stage.outputs],
-            "crossing_bytes_per_row": stage.crossing_bytes_per_row,
-            "favored_batch": stage.favored_batch,
-        }
-        for stage in manifest.stages
-    ]
-    return {"name": manifest.name, "sha256": manifest.model_sha256, "stages": stages}
-
-
-def _engine_facts(config: Config, ground: Ground) -> dict[str, Any]:
-    if ground.prepared is None:
-        return {
-            "backend": "table", "precision": None, "version": ground.profile.name, "max_batch": config.engine.max_batch,
-            "build_s": 0.0, "cached": False,
-        }  # fmt: skip
-    engines = ground.prepared.engines
-    stage = ground.prepared.open_stage(0, config.engine.max_batch)
-    return {
-        "backend": "onnxruntime",
-        "precision": stage.precision,
-        "version": stage.version,
-        "max_batch": config.engine.max_batch,
-        "build_s": round(sum(engine.build_s for engine in engines), 3),
-        "cached": all(engine.hit for engine in engines),
-    }
-
-
-def _profile_facts(ground: Ground) -> dict[str, Any]:
-    profile = ground.profile
-    costs = profile.costs
-    table = profile.to_table()
-    whole = {
-        str(length): {f"{size:g}": ms for size, ms in curve.points}
-        for length, curve in zip(profile.lanes, profile.whole, strict=True)
-        if curve is not None
-    }
-    return {
-        "stages": [
-            {
-                "stage": stage,
-                "lane": length,
-                "latency_ms": {f"{size:g}": ms for size, ms in curves.latency_ms.points},
-                "share": {f"{size:g}": share for size, share in curves.share.points},
-            }
-            for length, lane in zip(profile.lanes, profile.curves, strict=True)
-            for stage, curves in enumerate(lane)
-        ],
-        "batch_sizes": [int(size) for size, _ in profile.curves[0][0].latency_ms.points],
-        "launch_us": costs.launch_ns / 1e3,
-        "boundary_us": costs.boundary_ns / 1e3,
-        "copy_us_per_row": costs.copy_ns_per_row / 1e3,
-        "slowdown": table.get("slowdown"),
-        "whole": whole.get("None", whole) or None,
-        "slicing_tax": dict(ground.slicing_tax) or None,
-        "capacity_rps": ground.capacity_rps,
-    }
 
 
 def _correctness(config: Config, runs: Any) -> dict[str, Any] | None:

@@ -1,0 +1,80 @@
+"""What a report says of the model, the engines and the profile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dvabatch_cli.config import Config
+from dvabatch_cli.ground import Ground
+
+
+def model_facts(ground: Ground) -> dict[str, Any] | None:
+    """The report's `model`; None for a latency table."""
+    if ground.prepared is None:
+        return None
+    manifest = ground.prepared.manifest
+    stages = [
+        {
+            "index": stage.index,
+            "file": stage.file,
+            "sha256": stage.sha256,
+            "nodes": stage.nodes,
+            "inputs": [tensor.name for tensor in stage.inputs],
+            "outputs": [tensor.name for tensor in stage.outputs],
+            "crossing_bytes_per_row": stage.crossing_bytes_per_row,
+            "favored_batch": stage.favored_batch,
+        }
+        for stage in manifest.stages
+    ]
+    return {"name": manifest.name, "sha256": manifest.model_sha256, "stages": stages}
+
+
+def engine_facts(config: Config, ground: Ground) -> dict[str, Any]:
+    """The report's `engine`."""
+    if ground.prepared is None:
+        return {
+            "backend": "table", "precision": None, "version": ground.profile.name, "max_batch": config.engine.max_batch,
+            "build_s": 0.0, "cached": False,
+        }  # fmt: skip
+    engines = ground.prepared.engines
+    stage = ground.prepared.open_stage(0, config.engine.max_batch)
+    return {
+        "backend": "onnxruntime",
+        "precision": stage.precision,
+        "version": stage.version,
+        "max_batch": config.engine.max_batch,
+        "build_s": round(sum(engine.build_s for engine in engines), 3),
+        "cached": all(engine.hit for engine in engines),
+    }
+
+
+def profile_facts(ground: Ground) -> dict[str, Any]:
+    """The report's `profile`."""
+    profile = ground.profile
+    costs = profile.costs
+    table = profile.to_table()
+    whole = {
+        str(length): {f"{size:g}": ms for size, ms in curve.points}
+        for length, curve in zip(profile.lanes, profile.whole, strict=True)
+        if curve is not None
+    }
+    return {
+        "stages": [
+            {
+                "stage": stage,
+                "lane": length,
+                "latency_ms": {f"{size:g}": ms for size, ms in curves.latency_ms.points},
+                "share": {f"{size:g}": share for size, share in curves.share.points},
+            }
+            for length, lane in zip(profile.lanes, profile.curves, strict=True)
+            for stage, curves in enumerate(lane)
+        ],
+        "batch_sizes": [int(size) for size, _ in profile.curves[0][0].latency_ms.points],
+        "launch_us": costs.launch_ns / 1e3,
+        "boundary_us": costs.boundary_ns / 1e3,
+        "copy_us_per_row": costs.copy_ns_per_row / 1e3,
+        "slowdown": table.get("slowdown"),
+        "whole": whole.get("None", whole) or None,
+        "slicing_tax": dict(ground.slicing_tax) or None,
+        "capacity_rps": ground.capacity_rps,
+    }
