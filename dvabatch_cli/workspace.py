@@ -73,6 +73,7 @@ class Prepared:
             max_batch=max_batch,
             key=self.whole.key,
             options=self.options,
+            constants=self.manifest.bind,
         )
 
     def open_reference(self) -> OnnxRuntimeEngine:
@@ -85,6 +86,7 @@ class Prepared:
             key=self.manifest.model_sha256,
             options=self.options,
             optimised=False,
+            constants=self.manifest.bind,
         )
 
 

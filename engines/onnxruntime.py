@@ -26,6 +26,7 @@ from slicer.manifest import TensorSpec
 
 ENGINE_FILE = "engine.onnx"
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_DTYPES = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(float)": "float32", "tensor(double)": "float64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,16 @@ class OnnxRuntimeEngine:
         key: str,
         options: OnnxRuntimeOptions | None = None,
         optimised: bool = True,
+        constants: Mapping[str, float] | None = None,
     ) -> None:
-        """`optimised` says that the file is a built engine, which is not optimised again."""
+        """`optimised` says that the file is a built engine, which is not optimised again; `constants` are scalar inputs
+        of the file that every run is given."""
         self._file = file
         self._options = options or OnnxRuntimeOptions()
         self._optimised = optimised
         self._session: Any = None
+        self._constants = dict(constants or {})
+        self._fed: dict[str, Array] = {}
         self.inputs = inputs
         self.outputs = outputs
         self.max_batch = max_batch
@@ -110,6 +115,11 @@ class OnnxRuntimeEngine:
             session_options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         # The session's own threads are started here and keep the priority of the thread that opened it.
         self._session = giving_way(lambda: _open_session(self._file, session_options, self._options))
+        self._fed = {
+            node.name: np.full([1] * len(node.shape), self._constants[node.name], _DTYPES[node.type])
+            for node in self._session.get_inputs()
+            if node.name in self._constants
+        }
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -133,7 +143,7 @@ class OnnxRuntimeEngine:
         session = self._opened()
         names = [tensor.name for tensor in self.outputs]
         try:
-            values = session.run(names, dict(inputs))
+            values = session.run(names, {**inputs, **self._fed})
         except Exception as error:  # ONNX Runtime's own types derive from Exception only
             raise EngineError(f"{self._file.name}: {error}") from error
         return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
