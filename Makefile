@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install install-test demo test lint types unit bench lock clean
+.PHONY: help install install-test demo test lint types unit bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,7 +39,10 @@ unit: .venv/installed-test  ## the tests
 	$(BIN)/pytest -n 2 --dist worksteal
 
 bench: .venv/installed-test  ## performance figures (never part of the tests)
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(BENCH)
+
+docs: .venv/installed  ## draw the guide's figures anew
+	$(BIN)/python -m docs
 
 lock:  ## renew the lock files (needs uv)
 	uv pip compile -q --universal --no-header --no-emit-index-url --no-annotate -p 3.10 pyproject.toml -o requirements.lock

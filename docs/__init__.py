@@ -1,0 +1,1 @@
+"""The user's guide, and what draws its figures: `python -m docs`."""
