@@ -234,11 +234,12 @@ class Ledger:
 
     def move(self, batch: Batch, event: BatchEvent) -> None:
         """Takes a batch to its next state. Every change of state comes through here: who is ready is known without a search."""
-        state = batch.state = next_batch_state(batch.id, batch.state, event)
-        if state is _READY:
+        before = batch.state
+        after = batch.state = next_batch_state(batch.id, before, event)
+        if after is _READY:
             self.ready_by_id[batch.id] = batch
-        else:
-            self.ready_by_id.pop(batch.id, None)
+        elif before is _READY:
+            del self.ready_by_id[batch.id]
 
     # What events do -----------------------------------------------------------------------------------------------
 
@@ -296,18 +297,14 @@ class Ledger:
 
     def _admit(self, lane: int, ids: tuple[int, ...]) -> list[Query]:
         """Takes queries out of the waiting room: all, or none if one of them does not fit."""
-        remove, waiting = self.waiting.remove, self.waiting
         if not 0 <= lane < len(self.limits.lanes):
             raise OperationError(f"lane {lane} does not exist; lanes are 0 to {len(self.limits.lanes) - 1}")
         if len(set(ids)) != len(ids):
             raise OperationError(f"a query is named twice in {ids}")
-        found = []
-        for query_id in ids:
-            entry = waiting.find(query_id)
-            if entry is None or entry[0] > lane:
-                raise OperationError(f"query {query_id} does not wait for lane {lane}")
-            found.append(entry)
-        return [remove(own_lane, query.id) for own_lane, query in found]
+        queries = self.waiting.take(lane, ids)
+        if queries is None:
+            raise OperationError(f"not all of {ids} wait for lane {lane}")
+        return queries
 
     def _tie(self, head: Batch, tail: Batch) -> None:
         head.tail, tail.head = tail.id, head.id

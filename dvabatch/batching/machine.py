@@ -15,8 +15,8 @@ Laws it keeps, whatever the policy does (`laws.check` asserts them in debug):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 from dvabatch.batching import laws
 from dvabatch.batching.batch import Batch
@@ -40,6 +40,8 @@ from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
 from dvabatch.batching.states import BatchEvent, BatchState
 from dvabatch.batching.view import View
+
+_MANY_ROUNDS: Final = 256
 
 
 class Policy(Protocol):
@@ -83,6 +85,14 @@ class Machine:
         self._dead: str | None = None  # why nothing can enter any more
         self._lost: set[int] = set()  # launches whose end, should it come late, means nothing
         self._commands: list[Command] = []
+        self._apply: dict[type, Callable[[Any], None]] = {
+            Advance: self._advance,
+            New: self._new,
+            Stretch: self._stretch,
+            Merge: self._merge,
+            Split: self._split,
+            Hold: self._hold,
+        }
 
     @property
     def idle(self) -> bool:
@@ -274,24 +284,23 @@ class Machine:
 
         Operations act on waiting queries and ready batches only: where there are neither, the policy is not asked.
         """
-        ledger = self.ledger
+        ledger, plan, apply = self.ledger, self.policy.plan, self._apply
         waiting, ready = ledger.waiting, ledger.ready_by_id
-        # An answer that changes something can be followed by as many as there are things to change; more is a loop.
-        rounds = 16 + 8 * (len(ledger.batches) + waiting.count)
-        wake_ns: int | None = None
+        rounds, wake_ns = 0, None
         while ready or waiting.count:
             wake_ns = None
             progress = False
-            for operation in self.policy.plan(ledger):
+            for operation in plan(ledger):
                 if type(operation) is Wake:
                     wake_ns = operation.at_ns if wake_ns is None else min(wake_ns, operation.at_ns)
                 else:
-                    self._carry_out(operation)
+                    apply[type(operation)](operation)
                     progress = True
             if not progress:
                 break
-            rounds -= 1
-            if rounds == 0:
+            rounds += 1
+            # Every operation uses up something that waits or is ready, or makes parts of it; so many answers are a loop.
+            if rounds > _MANY_ROUNDS and rounds > 16 * (len(ledger.batches) + waiting.count + ledger.limits.max_batch):
                 raise OperationError(f"policy {self.policy.digest} does not come to an end at {ledger.now_ns} ns")
         if wake_ns is not None:
             wake_ns = max(wake_ns, ledger.now_ns + 1)
@@ -299,24 +308,25 @@ class Machine:
                 self.wake_ns = wake_ns
                 self._commands.append(WakeAt(wake_ns))
 
-    def _carry_out(self, operation: Operation) -> None:
-        ledger, counts = self.ledger, self.operations
-        if type(operation) is Advance:
-            self._commands.append(ledger.launch(operation))
-        elif type(operation) is New:
-            ledger.open(operation)
-            counts["new"] += 1
-        elif type(operation) is Stretch:
-            ledger.stretch(operation)
-            counts["stretch"] += 1
-        elif type(operation) is Merge:
-            self._commands.extend(ledger.merge(operation))
-            counts["merge"] += 1
-        elif type(operation) is Split:
-            ledger.split(operation)
-            counts["split"] += 1
-        elif type(operation) is Hold:
-            ledger.hold(operation)
-            counts["hold"] += 1
-        else:
-            raise OperationError(f"unknown operation {operation!r}")
+    def _advance(self, operation: Advance) -> None:
+        self._commands.append(self.ledger.launch(operation))
+
+    def _new(self, operation: New) -> None:
+        self.ledger.open(operation)
+        self.operations["new"] += 1
+
+    def _stretch(self, operation: Stretch) -> None:
+        self.ledger.stretch(operation)
+        self.operations["stretch"] += 1
+
+    def _merge(self, operation: Merge) -> None:
+        self._commands.extend(self.ledger.merge(operation))
+        self.operations["merge"] += 1
+
+    def _split(self, operation: Split) -> None:
+        self.ledger.split(operation)
+        self.operations["split"] += 1
+
+    def _hold(self, operation: Hold) -> None:
+        self.ledger.hold(operation)
+        self.operations["hold"] += 1

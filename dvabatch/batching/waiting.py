@@ -47,6 +47,17 @@ class WaitingRoom:
                 return lane, query
         return None
 
+    def take(self, lane: int, query_ids: tuple[int, ...]) -> list[Query] | None:
+        """Takes these queries out, all or (if one of them does not wait in this lane or a shorter one) none."""
+        queue = self._queues[lane]
+        if queue.keys() >= set(query_ids):
+            self.count -= len(query_ids)
+            return [queue.pop(query_id) for query_id in query_ids]
+        found = [self.find(query_id) for query_id in query_ids]
+        if any(entry is None or entry[0] > lane for entry in found):
+            return None
+        return [self.remove(entry[0], entry[1].id) for entry in found if entry is not None]
+
     def remove(self, lane: int, query_id: int) -> Query:
         self.count -= 1
         return self._queues[lane].pop(query_id)

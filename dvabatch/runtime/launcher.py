@@ -34,16 +34,16 @@ class Launcher:
         self._report = report
         self._workers = Workers("launch")
         self._lock = threading.Lock()
-        self._running: set[int] = set()
+        self._under_way: set[int] = set()  # running, or queued behind another
         self._queued: dict[int, Launch] = {}  # by the launch that each waits for
 
     def start(self, launch: Launch) -> None:
         """Runs a launch on a worker, or behind the launch that it names."""
         with self._lock:
-            if launch.after is not None and launch.after in self._running:
+            self._under_way.add(launch.id)
+            if launch.after is not None and launch.after in self._under_way:
                 self._queued[launch.after] = launch
                 return
-            self._running.add(launch.id)
         self._workers.submit(lambda: self._work(launch))
 
     def close(self) -> None:
@@ -53,10 +53,8 @@ class Launcher:
         while launch is not None:
             self._report(self._run(launch))
             with self._lock:
-                self._running.remove(launch.id)
+                self._under_way.remove(launch.id)
                 launch = self._queued.pop(launch.id, None)
-                if launch is not None:
-                    self._running.add(launch.id)
 
     def _run(self, launch: Launch) -> Event:
         layout = self._table.layout

@@ -33,29 +33,36 @@ class CatchingUp:
             return ()
         for lane in self._lanes_by_age(view):
             youngest = self._youngest(view, lane)
-            if youngest is not None and self.is_open(view, youngest):
-                return (Stretch(youngest.id, waiting.first(lane, self.room(view, youngest))),)
-            if view.free_sets and view.idle(0) > self._about_to_start(view):
+            room = 0 if youngest is None else self.openness(view, youngest)
+            free = view.idle(0) > self._about_to_start(view)
+            if youngest is not None and room > 0:
+                stretch = Stretch(youngest.id, waiting.first(lane, room))
+                if youngest.tail is None and free and youngest.boundary > 0:
+                    return stretch, self._catch_up(view, view.next_batch_id, 0, youngest.boundary)
+                return (stretch,)
+            if view.free_sets and free:
                 return (New(lane, waiting.first(lane, self.max_batch)),)
         return ()
 
-    def is_open(self, view: View, batch: BatchView) -> bool:
-        """Whether waiting queries may still join this batch."""
-        if batch.head is not None or batch.boundary > self.last_stage or batch.boundary >= view.limits.stages:
-            return False
-        if batch.first_launch_ns is None:
-            return False  # not launched yet: nothing to catch up with
-        if self.max_age_ns is not None and view.now_ns - batch.first_launch_ns > self.max_age_ns:
-            return False
+    def openness(self, view: View, batch: BatchView) -> int:
+        """How many waiting queries may join this batch now; 0 or less if it is closed."""
+        boundary = batch.boundary
+        started_ns = batch.first_launch_ns
+        if batch.head is not None or boundary > self.last_stage or boundary >= view.limits.stages or started_ns is None:
+            return 0  # before its first launch there is nothing to catch up with
+        if self.max_age_ns is not None and view.now_ns - started_ns > self.max_age_ns:
+            return 0
         if batch.tail is not None:
             tail = view.batch(batch.tail)
             if tail.state is not _READY or tail.stage != 0:
-                return False
-        return self.room(view, batch) > 0
+                return 0
+        return self._room(view, batch)
 
-    def room(self, view: View, batch: BatchView) -> int:
+    def _room(self, view: View, batch: BatchView) -> int:
         """How many more it may take: rows behind it, and the limit that clips the tail."""
         members = batch.size + (0 if batch.tail is None else view.batch(batch.tail).size)
+        if members >= self.max_merged:
+            return 0
         return min(view.room(batch.id), self.max_merged - members)
 
     def at_boundary(self, view: View, batch: BatchView) -> Operation | None:
@@ -69,19 +76,25 @@ class CatchingUp:
             return None
         if batch.head is not None:
             meeting = view.batch(batch.head).boundary
-            if batch.stage < meeting and view.idle(batch.stage):
-                through = batch.stage
-                while through + 1 < meeting and view.idle(through + 1):
-                    through += 1
-                return Advance(batch.id, through)
+            if batch.stage < meeting:
+                return self._catch_up(view, batch.id, batch.stage, meeting)
         return None
 
-    def may_stop_at(self, view: View, batch: BatchView, boundary: int) -> bool:
-        """Whether a stretch could still make this batch wait at `boundary`, so that a launch should end there."""
-        if boundary > self.last_stage or self.room(view, batch) <= 0:
-            return False
+    @staticmethod
+    def _catch_up(view: View, tail: int, stage: int, meeting: int) -> Operation:
+        """A tail goes from `stage` to the boundary where it meets its head, or as far as there are free executors."""
+        while stage + 1 < meeting and view.idle(stage + 1):
+            stage += 1
+        return Advance(tail, stage)
+
+    def next_stop(self, view: View, batch: BatchView) -> int:
+        """The next boundary at which a stretch could make this batch wait; the end of the stages if there is none."""
+        after = batch.stage + 1
+        if after > self.last_stage or self._room(view, batch) <= 0:
+            return view.limits.stages
         start_ns = view.now_ns if batch.first_launch_ns is None else batch.first_launch_ns
-        return self.max_age_ns is None or view.now_ns - start_ns <= self.max_age_ns
+        too_old = self.max_age_ns is not None and view.now_ns - start_ns > self.max_age_ns
+        return view.limits.stages if too_old else after
 
     def _lanes_by_age(self, view: View) -> list[int]:
         lanes = len(view.limits.lanes)

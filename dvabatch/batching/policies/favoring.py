@@ -24,14 +24,20 @@ class Favoring:
             return Split(batch.id, even_parts(batch.size, self.sizes[stage]))
         return None
 
-    def may_stop_at(self, view: View, batch: BatchView, boundary: int) -> bool:
-        """Whether a launch should end at `boundary`: to divide there, or because another batch could be met there."""
-        if batch.size > self.sizes[boundary]:
-            return True
-        gathers = self.sizes[boundary] > self.sizes[boundary - 1] and batch.size < self.sizes[boundary]
-        return gathers and any(
-            other.id != batch.id and other.lane == batch.lane and other.boundary <= boundary for other in view.batches
-        )
+    def next_stop(self, view: View, batch: BatchView) -> int:
+        """The next boundary at which this batch divides, or could meet another; the end of the stages if there is none."""
+        sizes, size = self.sizes, batch.size
+        nearest: int | None = None  # the boundary of the hindmost batch that it could meet
+        for boundary in range(batch.stage + 1, len(sizes)):
+            if size > sizes[boundary]:
+                return boundary
+            if size < sizes[boundary] > sizes[boundary - 1]:
+                if nearest is None:
+                    others = (other for other in view.batches if other.id != batch.id and other.lane == batch.lane)
+                    nearest = min((other.boundary for other in others), default=len(sizes))
+                if nearest <= boundary:
+                    return boundary
+        return len(sizes)
 
     def _gather(self, view: View, batch: BatchView) -> Operation | None:
         """Merge with a batch that is ready here too; else wait for the part right behind it, which is on its way."""

@@ -1,8 +1,12 @@
-"""The policies, by the names that a config gives them (`scheduler_type`)."""
+"""The policies, by the names that a config gives them (`scheduler_type`).
+
+What becomes of a batch at a boundary is decided when an executor of its next stage is free, and not before: until then more
+batches may come to meet it there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,15 +17,10 @@ from dvabatch.batching.policies.favoring import Favoring
 from dvabatch.batching.view import BatchView, View
 
 
-def _advance_as_far(
-    view: View, batch: BatchView, may_stop_at: Callable[[View, BatchView, int], bool]
-) -> Operation | None:
-    """One launch up to the next boundary where something could change; fewer stages if the executors are short."""
-    last = view.limits.last_stage
-    if not view.idle(batch.stage):
-        return None
+def _advance(view: View, batch: BatchView, stop: int) -> Operation:
+    """One launch to the boundary `stop`, or as far as there are free executors. There is one of the batch's own stage."""
     through = batch.stage
-    while through < last and not may_stop_at(view, batch, through + 1) and view.idle(through + 1):
+    while through + 1 < stop and view.idle(through + 1):
         through += 1
     return Advance(batch.id, through)
 
@@ -76,7 +75,7 @@ class LoadDva:
 
     def plan(self, view: View) -> Sequence[Operation]:
         for batch in view.ready:
-            operation = self._at_boundary(view, batch)
+            operation = self._at_boundary(view, batch) if view.idle(batch.stage) else None
             if operation is not None:
                 return (operation,)
         return self.catching_up.enter(view)
@@ -84,7 +83,7 @@ class LoadDva:
     def _at_boundary(self, view: View, batch: BatchView) -> Operation | None:
         if batch.tail is not None or batch.head is not None:
             return self.catching_up.at_boundary(view, batch)
-        return _advance_as_far(view, batch, self.catching_up.may_stop_at)
+        return _advance(view, batch, self.catching_up.next_stop(view, batch))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +102,16 @@ class InputDva:
         return f"{self.scheduler_type} {self.entry}"
 
     def plan(self, view: View) -> Sequence[Operation]:
-        ready = sorted((self._due_ns(view, batch), batch.id) for batch in view.ready)
-        for _, batch_id in ready:
-            batch = view.batch(batch_id)
-            if view.idle(batch.stage):
-                alone = len(ready) == 1 and not view.waiting.count
-                last = view.limits.last_stage
-                through = last if alone and view.idle_through(batch.stage, last) else batch.stage
-                return (Advance(batch.id, through),)
+        batch = min(
+            (batch for batch in view.ready if view.idle(batch.stage)),
+            key=lambda batch: (self._due_ns(view, batch), batch.id),
+            default=None,
+        )
+        if batch is not None:
+            last = view.limits.last_stage
+            alone = len(view.ready) == 1 and not view.waiting.count
+            through = last if alone and view.idle_through(batch.stage, last) else batch.stage
+            return (Advance(batch.id, through),)
         operation = self.entry.plan(view)
         return () if operation is None else (operation,)
 
@@ -133,11 +134,9 @@ class OperatorDva:
 
     def plan(self, view: View) -> Sequence[Operation]:
         for batch in view.ready:
-            operation = self.favoring.at_boundary(view, batch)
-            if operation is None:
-                operation = _advance_as_far(view, batch, self.favoring.may_stop_at)
-            if operation is not None:
-                return (operation,)
+            if view.idle(batch.stage):
+                operation = self.favoring.at_boundary(view, batch)
+                return (operation or _advance(view, batch, self.favoring.next_stop(view, batch)),)
         operation = self.entry.plan(view)
         return () if operation is None else (operation,)
 
@@ -156,7 +155,7 @@ class HybridDva:
 
     def plan(self, view: View) -> Sequence[Operation]:
         for batch in view.ready:
-            operation = self._at_boundary(view, batch)
+            operation = self._at_boundary(view, batch) if view.idle(batch.stage) else None
             if operation is not None:
                 return (operation,)
         return self.catching_up.enter(view)
@@ -166,7 +165,5 @@ class HybridDva:
         operation = self.catching_up.at_boundary(view, batch) if tied else self.favoring.at_boundary(view, batch)
         if operation is not None or tied:
             return operation
-        return _advance_as_far(view, batch, self._may_stop_at)
-
-    def _may_stop_at(self, view: View, batch: BatchView, boundary: int) -> bool:
-        return self.catching_up.may_stop_at(view, batch, boundary) or self.favoring.may_stop_at(view, batch, boundary)
+        stop = min(self.catching_up.next_stop(view, batch), self.favoring.next_stop(view, batch))
+        return _advance(view, batch, stop)
