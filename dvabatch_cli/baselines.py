@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 
@@ -98,7 +99,8 @@ def swept(
             trials = [
                 Trial(setting, profile, limits, point.process, lengths, turn.queries, seed) for setting in entering
             ]
-            means = pool.map(_mean_ns, trials, chunksize=4)
+            with _interrupts_held():
+                means = pool.map(_mean_ns, trials, chunksize=4)
             ranked = sorted(zip(means, entering, strict=True), key=lambda pair: pair[0])
     return [contender_of(setting, profile, "swept") for _, setting in ranked[:BEST]]
 
@@ -131,15 +133,26 @@ def _mean_ns(trial: Trial) -> float:
     return sum(spent) / len(spent) if spent else float("inf")
 
 
-def _pool() -> Executor:
-    """One process a core; spawned, since forking a process with running threads is not safe.
+@contextmanager
+def _pool() -> Iterator[Executor]:
+    """One process a core; spawned, since forking a process with running threads is not safe."""
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for child in multiprocessing.active_children():
+                child.kill()  # nobody wants any more what it simulates
+            raise
 
-    A Ctrl-C reaches the whole process group: it is ours to act on, the workers end with the pool.
-    """
-    return ProcessPoolExecutor(
-        mp_context=multiprocessing.get_context("spawn"), initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
-    )  # fmt: skip
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """A Ctrl-C reaches the whole process group, and is ours to act on: processes started here inherit that it is blocked."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _section(kind: str, options: dict[str, object]) -> AnyPolicy:

@@ -32,6 +32,11 @@ def lay_ground(config: Config, say: Say) -> Ground:
         tax: Mapping[str, float] = {}
         prepared = None
     else:
+        if config.engine.precision != "fp32":
+            raise CommandError(
+                f"config {config.name}: engine.precision is {config.engine.precision}, which needs the backend tensorrt; "
+                "on onnxruntime set it to fp32"
+            )
         prepared = prepare(
             stages_of(config, say), backend=config.engine.backend, threads=config.engine.threads, say=say
         )

@@ -30,6 +30,7 @@ from dvabatch_cli.config.load import ConstantLoad, GammaLoad, MmppLoad, PoissonL
 from dvabatch_cli.config.model import NetworkModel
 from dvabatch_cli.config.policies import (
     AnyPolicy,
+    EntryOptions,
     HybridDvaOptions,
     InputDvaOptions,
     LoadDvaOptions,
@@ -100,21 +101,24 @@ def contender_of(options: AnyPolicy, profile: Profile, role: Role = "policy") ->
 def policy_of(options: AnyPolicy, profile: Profile) -> Policy:
     """The policy of a validated section."""
     whole_us = profile.whole_ns(1, len(profile.lanes) - 1) / NS_PER_US
-    delay_ns = round(options.queue_delay_us(whole_us) * NS_PER_US)
-    entry = FillOrWait(options.max_batch_size, delay_ns, options.instances)
     match options:
         case NormalOptions():
-            return Normal(entry)
+            return Normal(_entry(options, whole_us))
         case NormalInputOptions():
-            return NormalInput(FillOrWait(options.max_batch_size, delay_ns, options.instances, mixed=True))
+            return NormalInput(_entry(options, whole_us, mixed=True))
         case InputDvaOptions():
-            return InputDva(entry)
+            return InputDva(_entry(options, whole_us))
         case OperatorDvaOptions():
-            return OperatorDva(entry, _favoring(options, profile))
+            return OperatorDva(_entry(options, whole_us), _favoring(options, profile))
         case LoadDvaOptions():
             return LoadDva(_catching_up(options, whole_us))
         case HybridDvaOptions():
             return HybridDva(_catching_up(options, whole_us), _favoring(options, profile))
+
+
+def _entry(options: EntryOptions, whole_us: float, *, mixed: bool = False) -> FillOrWait:
+    delay_ns = round(options.queue_delay_us(whole_us) * NS_PER_US)
+    return FillOrWait(options.max_batch_size, delay_ns, options.instances, mixed)
 
 
 def _favoring(options: OperatorDvaOptions | HybridDvaOptions, profile: Profile) -> Favoring:

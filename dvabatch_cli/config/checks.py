@@ -8,7 +8,7 @@ from dvabatch_cli.config.engine import EngineSection, SlicingSection
 from dvabatch_cli.config.error import Finding, shown
 from dvabatch_cli.config.load import LoadOptions, ReplayLoad
 from dvabatch_cli.config.model import InputSection, NetworkModel, OnnxModel
-from dvabatch_cli.config.policies import FavorOptions, InputDvaOptions, MergeOptions, PolicyOptions
+from dvabatch_cli.config.policies import EntryOptions, FavorOptions, InputDvaOptions, MergeOptions, PolicyOptions
 from dvabatch_cli.config.suggest import did_you_mean, listed
 
 
@@ -97,8 +97,9 @@ class Parts:
         merging = isinstance(policy, MergeOptions)
         if self.engine is not None:
             yield from _at_most(policy, "max_batch_size", self.engine.max_batch, "engine.max_batch")
-            yield from _at_most(policy, "instances", self.engine.executors_per_stage, "engine.executors_per_stage")
-            yield from _at_most(policy, "instances", self.engine.buffer_set_size, "engine.buffer_set_size")
+            if isinstance(policy, EntryOptions):
+                yield from _at_most(policy, "instances", self.engine.executors_per_stage, "engine.executors_per_stage")
+                yield from _at_most(policy, "instances", self.engine.buffer_set_size, "engine.buffer_set_size")
             if merging:
                 yield from _at_most(policy, "max_allow_merge_batchsize", self.engine.max_batch, "engine.max_batch")
         if self.slicing is not None and merging:

@@ -36,18 +36,27 @@ class PolicyOptions(Section):
     """Name in tables and figures; the scheduler_type if not given, numbered where several share it."""
     max_batch_size: Count
     """Largest batch it opens; engine.max_batch if not given."""
-    max_queue_delay_microseconds: Microseconds | None = None
-    """How long the oldest query may wait for company; 0 if neither this nor the next is given."""
-    max_queue_delay_of_whole: OfWhole | None = None
-    """The same in times of the whole model at batch 1."""
-    instances: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Batches under way at a time; for INPUT_DVA as many as there are executors, if not given."""
     max_queue: Annotated[int, Field(ge=1)] | None = None
     """Queries that may wait; further ones are rejected. Without bound if not given."""
     preferred_seq_len: Lengths | None = None
     """Sequence lengths of the lanes, in any order; those of the other policies if not given."""
 
     def findings(self) -> Iterator[Finding]:
+        yield from ()
+
+
+class EntryOptions(PolicyOptions):
+    """Options of the policies that fill a batch before it starts."""
+
+    max_queue_delay_microseconds: Microseconds | None = None
+    """How long the oldest query may wait for company; 0 if neither this nor the next is given."""
+    max_queue_delay_of_whole: OfWhole | None = None
+    """The same in times of the whole model at batch 1."""
+    instances: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Batches under way at a time; for INPUT_DVA as many as there are executors, if not given."""
+
+    def findings(self) -> Iterator[Finding]:
+        yield from super().findings()
         yield from exclusive(self, "max_queue_delay_microseconds", "max_queue_delay_of_whole")
 
     def queue_delay_us(self, whole_us: float) -> float:
@@ -65,7 +74,7 @@ class FavorOptions(PolicyOptions):
 
 
 class MergeOptions(PolicyOptions):
-    """Options of the policies that stretch a batch under way."""
+    """Options of the policies that stretch a batch under way. They enter at once: nothing waits for company."""
 
     max_allow_merge_stage: Annotated[int, Field(ge=0)]
     """A batch accepts company while its stages completed plus the one running are at most this; half the stages
@@ -89,25 +98,25 @@ class MergeOptions(PolicyOptions):
         return None if self.max_allow_merge_microseconds is None else float(self.max_allow_merge_microseconds)
 
 
-class NormalOptions(PolicyOptions):
+class NormalOptions(EntryOptions):
     """One entry, one exit: a batch is closed when it starts."""
 
     scheduler_type: Literal["NORMAL"]
 
 
-class NormalInputOptions(PolicyOptions):
+class NormalInputOptions(EntryOptions):
     """As NORMAL with one queue for all lengths, padded to the longest member."""
 
     scheduler_type: Literal["NORMAL_INPUT"]
 
 
-class InputDvaOptions(PolicyOptions):
+class InputDvaOptions(EntryOptions):
     """One lane per sequence length; short queries leave early."""
 
     scheduler_type: Literal["INPUT_DVA"]
 
 
-class OperatorDvaOptions(FavorOptions):
+class OperatorDvaOptions(FavorOptions, EntryOptions):
     """Splits and merges towards the batch size that the next stage favours."""
 
     scheduler_type: Literal["OPERATOR_DVA"]

@@ -14,7 +14,7 @@ from dvabatch_cli.config.engine import EngineSection
 from dvabatch_cli.config.lengths import HistogramLengths
 from dvabatch_cli.config.load import GammaLoad, MmppLoad, PoissonLoad, RampLoad, ReplayLoad, StepLoad
 from dvabatch_cli.config.model import NetworkModel
-from dvabatch_cli.config.policies import LoadDvaOptions, OperatorDvaOptions
+from dvabatch_cli.config.policies import EntryOptions, LoadDvaOptions, OperatorDvaOptions
 from dvabatch_cli.config.validate import build
 
 MMPP = {"process": "mmpp", "states": [0.1, 0.9], "dwell_ms": [200, 200]}
@@ -84,14 +84,21 @@ def test_defaults_are_filled_in() -> None:
 
 
 def test_limits_are_absolute_or_relative_to_the_whole() -> None:
-    absolute = config(**policy("LOAD_DVA", max_queue_delay_microseconds=20, max_allow_merge_microseconds=30)).policies[
-        0
-    ]
-    relative = config(**policy("LOAD_DVA", max_queue_delay_of_whole=0.5, max_allow_merge_of_whole=2)).policies[0]
+    absolute = config(**policy("LOAD_DVA", max_allow_merge_microseconds=30)).policies[0]
+    relative = config(**policy("LOAD_DVA", max_allow_merge_of_whole=2)).policies[0]
     assert isinstance(absolute, LoadDvaOptions)
     assert isinstance(relative, LoadDvaOptions)
-    assert (absolute.queue_delay_us(1000.0), absolute.merge_age_us(1000.0)) == (20, 30)
-    assert (relative.queue_delay_us(1000.0), relative.merge_age_us(1000.0)) == (500, 2000)
+    assert (absolute.merge_age_us(1000.0), relative.merge_age_us(1000.0)) == (30, 2000)
+    delays = [
+        config(**policy("NORMAL", max_queue_delay_microseconds=20)).policies[0],
+        config(**policy("NORMAL", max_queue_delay_of_whole=0.5)).policies[0],
+    ]
+    assert [each.queue_delay_us(1000.0) for each in delays if isinstance(each, EntryOptions)] == [20, 500]
+
+
+@pytest.mark.parametrize("option", ["instances", "max_queue_delay_microseconds", "max_queue_delay_of_whole"])
+def test_a_policy_that_enters_at_once_refuses_options_of_waiting(option: str) -> None:
+    assert "it is an option of NORMAL" in problem(**policy("LOAD_DVA", **{option: 1}))
 
 
 def test_a_config_is_frozen() -> None:
