@@ -44,7 +44,7 @@ class Round:
     queries: int
 
 
-FULL = (Round(10_000, 1_500), Round(24, 8_000), Round(6, 50_000))
+FULL = (Round(10_000, 1_000), Round(24, 5_000), Round(4, 50_000))
 QUICK = (Round(10_000, 500), Round(12, 2_000), Round(4, 8_000))
 
 

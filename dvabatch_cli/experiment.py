@@ -39,6 +39,7 @@ from dvabatch_cli.wiring import (
 from dvabatch_cli.wiring import (
     load_points as points_of,
 )
+from dvabatch_cli.workspace import missing_of
 
 Say = Callable[[str], None]
 
@@ -85,16 +86,16 @@ class Experiment:
         A Ctrl-C keeps the points measured so far and reports them, with exit code 130.
         """
         config, say = self._config, self._say
+        if dry_run:
+            self._foresee()
+            return None
         with ExitStack() as opened:
-            if not dry_run:
-                opened.enter_context(ResultsLock(self._folder))
-                self._check_folder(resume=resume)
+            opened.enter_context(ResultsLock(self._folder))
+            self._check_folder(resume=resume)
             ground = lay_ground(config, say)
             say(f"capacity {ground.capacity_rps:.4g} queries/s (whole model, batches up to {config.engine.max_batch})")
             loads = points_of(config, ground.capacity_rps)
-            self._estimate(ground, loads)
-            if dry_run:
-                return None
+            self._estimate(loads)
             self._open_folder(resume=resume)
             runs: dict[str, dict[str, Any]] = {}
             code = Exit.FINE
@@ -129,18 +130,33 @@ class Experiment:
             shutil.rmtree(self._folder / "points")
         write_text(self._mark, self._marked())
 
-    def _estimate(self, ground: Ground, loads: list[LoadPoint]) -> None:
-        """How many points, and for real runs how long they will take at least."""
+    def _contenders(self) -> int:
+        baselines_of = {"untuned": 1, "swept": baselines.BEST}
+        return len(self._config.policies) + sum(baselines_of[name] for name in self._config.baselines)
+
+    def _foresee(self) -> None:
+        """What a run would make first, how many points it has, and how long they may last at the most."""
+        load = self._config.load
+        for what in missing_of(self._config):
+            self._say(f"would be made first: {what}")
+        rates = len(load.utilization or load.request_rate or (None,))
+        count = rates * len(load.seeds) * self._contenders()
+        bound_s = min((bound for bound in (load.duration_s, load.max_duration_s) if bound is not None), default=None)
+        lasting = "" if self._simulated or bound_s is None else f", at most {_duration(count * bound_s)} of load"
+        self._say(f"{count} points{lasting}, results in {self._folder}; nothing was measured")
+
+    def _estimate(self, loads: list[LoadPoint]) -> None:
+        """How many points, and for real runs how long their schedules last."""
         config = self._config
-        swept = baselines.BEST if "swept" in config.baselines else 0
-        contenders = len(config.policies) + ("untuned" in config.baselines) + swept
+        contenders = self._contenders()
         count = len(loads) * len(config.load.seeds) * contenders
         if self._simulated:
             self._say(f"{count} points to simulate")
             return
         lasting_s = sum(load.schedule(config, seed).duration_s for load in loads for seed in config.load.seeds)
-        total_s = lasting_s * contenders
-        self._say(f"{count} points to measure, about {_duration(total_s)} of load, results in {self._folder}")
+        self._say(
+            f"{count} points to measure, about {_duration(lasting_s * contenders)} of load, results in {self._folder}"
+        )
 
     def _measure(self, ground: Ground, loads: list[LoadPoint], runs: dict[str, dict[str, Any]]) -> None:
         """Fills `runs` point by point. Contenders take turns on each schedule, so that a drift of the machine meets all."""

@@ -107,8 +107,7 @@ def model_file(config: Config, say: Say) -> Path:
 
 def network_file(network: str, input_shape: Sequence[int], seed: int, say: Say) -> Path:
     """A network of ours in the workspace."""
-    name = f"{network}-{'x'.join(map(str, input_shape))}-s{seed}-v{__version__}.onnx"
-    file = default_root() / "models" / name
+    file = _network_path(network, input_shape, seed)
     if not file.is_file():
         say(f"writing {network} ({'x'.join(map(str, input_shape))}, random weights from seed {seed})")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -116,24 +115,61 @@ def network_file(network: str, input_shape: Sequence[int], seed: int, say: Say) 
     return file
 
 
+def _network_path(network: str, input_shape: Sequence[int], seed: int) -> Path:
+    return default_root() / "models" / f"{network}-{'x'.join(map(str, input_shape))}-s{seed}-v{__version__}.onnx"
+
+
 def stages_of(config: Config, say: Say) -> Path:
     """The folder of the config's stages; the model is sliced if it has not been."""
     file = model_file(config, say)
-    shapes = dict(config.model.shapes) if isinstance(config.model, OnnxModel) else {}
-    bind = dict(config.model.bind) if isinstance(config.model, OnnxModel) else {}
-    facts = [sha256_of(file), config.slicing.stages, sorted(shapes.items()), sorted(bind.items()), __version__]
-    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-    folder = default_root() / "stages" / f"{file.stem}-{config.slicing.stages}-{digest}"
+    folder = _stages_folder(config, file)
     try:
         read_manifest(folder)
     except ManifestError:
         say(f"slicing {file.name} into {config.slicing.stages} stages")
+        shapes, bind = _shapes_and_constants(config)
         options = SliceOptions(
-            stages=config.slicing.stages, shapes=shapes, bind=bind, max_batch=min(8, config.engine.max_batch),
+            stages=config.slicing.stages,
+            shapes=shapes,
+            bind=bind,
+            max_batch=min(8, config.engine.max_batch),
             threads=config.engine.threads,
-        )  # fmt: skip
+        )
         slice_model(file, folder, options, progress=say)
     return folder
+
+
+def missing_of(config: Config) -> list[str]:
+    """What a run of this config would have to make before it measures, as far as can be told without making anything."""
+    if config.engine.backend == "table":
+        return []
+    model = config.model
+    file = config.onnx_path
+    if isinstance(model, NetworkModel):
+        file = _network_path(model.network, model.input or registry[model.network].input_shape, model.seed)
+        if not file.is_file():
+            return [f"the model {file.name}", f"its {config.slicing.stages} stages", "their engines", "their profile"]
+    if file is None:
+        return []
+    folder = _stages_folder(config, file)
+    try:
+        read_manifest(folder)
+    except ManifestError:
+        return [f"{config.slicing.stages} stages of {file.name}", "their engines", "their profile"]
+    return [] if any(folder.glob("profile-*.json")) else ["the engines (if not cached) and their profile"]
+
+
+def _stages_folder(config: Config, file: Path) -> Path:
+    shapes, bind = _shapes_and_constants(config)
+    facts = [sha256_of(file), config.slicing.stages, sorted(shapes.items()), sorted(bind.items()), __version__]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return default_root() / "stages" / f"{file.stem}-{config.slicing.stages}-{digest}"
+
+
+def _shapes_and_constants(config: Config) -> tuple[dict[str, tuple[int, ...]], dict[str, float | int]]:
+    if isinstance(config.model, OnnxModel):
+        return dict(config.model.shapes), dict(config.model.bind)
+    return {}, {}
 
 
 def prepare(folder: Path, *, backend: str, threads: int, say: Say, cache: EngineCache | None = None) -> Prepared:
