@@ -65,7 +65,7 @@ class CatchingUp:
             return 0
         return min(view.room(batch.id), self.max_merged - members)
 
-    def at_boundary(self, view: View, batch: BatchView) -> Operation | None:
+    def meet(self, view: View, batch: BatchView) -> Operation | None:
         """What a ready batch that is tied to another does: meet its tail, wait for it, or catch up with its head."""
         if batch.tail is not None:
             tail = view.batch(batch.tail)

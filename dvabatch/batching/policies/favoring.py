@@ -15,7 +15,7 @@ class Favoring:
 
     sizes: tuple[int, ...]
 
-    def at_boundary(self, view: View, batch: BatchView) -> Operation | None:
+    def meet(self, view: View, batch: BatchView) -> Operation | None:
         """Gather before a stage that favours more than the one behind, divide before one that favours less."""
         stage = batch.stage
         if stage > 0 and self.sizes[stage] > self.sizes[stage - 1] and batch.size < self.sizes[stage]:

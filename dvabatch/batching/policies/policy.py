@@ -6,7 +6,7 @@ batches may come to meet it there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,12 +17,33 @@ from dvabatch.batching.policies.favoring import Favoring
 from dvabatch.batching.view import BatchView, View
 
 
-def _advance(view: View, batch: BatchView, stop: int) -> Operation:
-    """One launch to the boundary `stop`, or as far as there are free executors. There is one of the batch's own stage."""
-    through = batch.stage
-    while through + 1 < stop and view.idle(through + 1):
-        through += 1
-    return Advance(batch.id, through)
+def _go_on(
+    view: View,
+    meet: Callable[[View, BatchView], Operation | None],
+    next_stop: Callable[[View, BatchView], int | None],
+) -> Sequence[Operation]:
+    """What ready batches do that have a free executor: one operation that `meet` asks for, or all launches at once.
+
+    A launch goes to the batch's next stop, or as far as there are free executors; a batch whose next stop is None stays.
+    """
+    launches: list[Operation] = []
+    idle = [view.idle(stage) for stage in range(view.limits.stages)]
+    for batch in view.ready:
+        if not idle[batch.stage]:
+            continue
+        meeting = meet(view, batch)
+        if meeting is not None:
+            return launches or (meeting,)  # it may concern a batch that is about to be launched: asked again after that
+        stop = next_stop(view, batch)
+        if stop is None:
+            continue
+        through = batch.stage
+        idle[through] -= 1
+        while through + 1 < stop and idle[through + 1]:
+            through += 1
+            idle[through] -= 1
+        launches.append(Advance(batch.id, through))
+    return launches
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +95,10 @@ class LoadDva:
         return f"{self.scheduler_type} {self.catching_up}"
 
     def plan(self, view: View) -> Sequence[Operation]:
-        for batch in view.ready:
-            operation = self._at_boundary(view, batch) if view.idle(batch.stage) else None
-            if operation is not None:
-                return (operation,)
-        return self.catching_up.enter(view)
+        return _go_on(view, self.catching_up.meet, self._next_stop) or self.catching_up.enter(view)
 
-    def _at_boundary(self, view: View, batch: BatchView) -> Operation | None:
-        if batch.tail is not None or batch.head is not None:
-            return self.catching_up.at_boundary(view, batch)
-        return _advance(view, batch, self.catching_up.next_stop(view, batch))
+    def _next_stop(self, view: View, batch: BatchView) -> int | None:
+        return None if _is_tied(batch) else self.catching_up.next_stop(view, batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +148,9 @@ class OperatorDva:
         return f"{self.scheduler_type} {self.entry} {self.favoring}"
 
     def plan(self, view: View) -> Sequence[Operation]:
-        for batch in view.ready:
-            if view.idle(batch.stage):
-                operation = self.favoring.at_boundary(view, batch)
-                return (operation or _advance(view, batch, self.favoring.next_stop(view, batch)),)
+        moves = _go_on(view, self.favoring.meet, self.favoring.next_stop)
+        if moves:
+            return moves
         operation = self.entry.plan(view)
         return () if operation is None else (operation,)
 
@@ -154,16 +168,17 @@ class HybridDva:
         return f"{self.scheduler_type} {self.catching_up} {self.favoring}"
 
     def plan(self, view: View) -> Sequence[Operation]:
-        for batch in view.ready:
-            operation = self._at_boundary(view, batch) if view.idle(batch.stage) else None
-            if operation is not None:
-                return (operation,)
-        return self.catching_up.enter(view)
+        return _go_on(view, self._meet, self._next_stop) or self.catching_up.enter(view)
 
-    def _at_boundary(self, view: View, batch: BatchView) -> Operation | None:
-        tied = batch.tail is not None or batch.head is not None
-        operation = self.catching_up.at_boundary(view, batch) if tied else self.favoring.at_boundary(view, batch)
-        if operation is not None or tied:
-            return operation
-        stop = min(self.catching_up.next_stop(view, batch), self.favoring.next_stop(view, batch))
-        return _advance(view, batch, stop)
+    def _meet(self, view: View, batch: BatchView) -> Operation | None:
+        return (self.catching_up if _is_tied(batch) else self.favoring).meet(view, batch)
+
+    def _next_stop(self, view: View, batch: BatchView) -> int | None:
+        if _is_tied(batch):
+            return None
+        return min(self.catching_up.next_stop(view, batch), self.favoring.next_stop(view, batch))
+
+
+def _is_tied(batch: BatchView) -> bool:
+    """Whether it waits for another batch, or another for it."""
+    return batch.tail is not None or batch.head is not None
