@@ -24,6 +24,9 @@ class Executors:
     def idle(self, stage: int) -> int:
         return len(self._idle[stage])
 
+    def idle_by_stage(self) -> list[int]:
+        return [len(idle) for idle in self._idle]
+
     def idle_through(self, first: int, last: int) -> bool:
         """Whether every stage of the span has an idle executor."""
         return all(self._idle[first : last + 1])

@@ -79,6 +79,9 @@ class Ledger:
     def idle(self, stage: int) -> int:
         return self.executors.idle(stage)
 
+    def idle_by_stage(self) -> list[int]:
+        return self.executors.idle_by_stage()
+
     def idle_through(self, first: int, last: int) -> bool:
         return self.executors.idle_through(first, last)
 
@@ -303,7 +306,8 @@ class Ledger:
             raise OperationError(f"a query is named twice in {ids}")
         queries = self.waiting.take(lane, ids)
         if queries is None:
-            raise OperationError(f"not all of {ids} wait for lane {lane}")
+            missing = [query_id for query_id in ids if (at := self.waiting.find(query_id)) is None or at[0] > lane]
+            raise OperationError(f"query {missing[0]} does not wait for lane {lane}")
         return queries
 
     def _tie(self, head: Batch, tail: Batch) -> None:

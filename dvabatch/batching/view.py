@@ -98,6 +98,9 @@ class View(Protocol):
     def idle(self, stage: int) -> int:
         """How many executors of this stage are free."""
 
+    def idle_by_stage(self) -> list[int]:
+        """The same for every stage, as a list of the caller's own."""
+
     def idle_through(self, first: int, last: int) -> bool:
         """Whether every stage of this span has a free executor."""
 

@@ -26,9 +26,12 @@ def _go_on(
 
     A launch goes to the batch's next stop, or as far as there are free executors; a batch whose next stop is None stays.
     """
+    ready = view.ready
+    if not ready:
+        return ()
     launches: list[Operation] = []
-    idle = [view.idle(stage) for stage in range(view.limits.stages)]
-    for batch in view.ready:
+    idle = view.idle_by_stage()
+    for batch in ready:
         if not idle[batch.stage]:
             continue
         meeting = meet(view, batch)
