@@ -196,6 +196,8 @@ class Ledger:
         batch, tail = self.batch(operation.batch), self.batch(operation.tail)
         if tail.stage >= batch.stage or tail.lane != batch.lane:
             raise OperationError(f"{operation}: wanted a tail of the same lane that is still behind")
+        if batch.state is not _READY:
+            raise OperationError(f"{operation}: batch {batch.id} is {batch.state.name}, wanted READY")
         if batch.tail != tail.id:
             if batch.tail is not None or tail.head is not None:
                 raise OperationError(f"{operation}: one of them is tied to another batch")
