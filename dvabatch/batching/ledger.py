@@ -218,9 +218,10 @@ class Ledger:
             executors = self.executors.take(first, last, launch_id)
         else:
             ahead = self.launches.get(behind)
-            if ahead is None or behind in self.followers or not ahead.first_stage <= first <= last <= ahead.last_stage:
+            taken = behind in self.followers or behind in self.followers.values()
+            if ahead is None or taken or not ahead.first_stage <= first <= last <= ahead.last_stage:
                 raise OperationError(
-                    f"{operation}: launch {behind} is not in flight, has a follower, or spans other stages"
+                    f"{operation}: launch {behind} is not in flight, is in a queue already, or spans other stages"
                 )
             self.move(batch, BatchEvent.LAUNCHED)
             executors = ahead.executors[first - ahead.first_stage : last - ahead.first_stage + 1]
@@ -265,14 +266,14 @@ class Ledger:
     def end(self, batch: Batch, event: BatchEvent, *, rows_lost: bool = False) -> None:
         """A batch comes to an end of its own: its rows return (unless lost), and whoever waits for it goes on."""
         self.move(batch, event)
+        self._untie(batch)
+        if batch.head is not None:
+            self._untie(self._batches[batch.head])
         del self._batches[batch.id]
         if rows_lost:
             self.sets.lose(batch.place.buffer_set)
         else:
             self.sets.vacate(batch.id, batch.place.buffer_set)
-        self._untie(batch)
-        if batch.head is not None:
-            self._untie(self._batches[batch.head])
 
     def arrived(self, batch: Batch) -> None:
         """A batch stands at a boundary: a head that was held for it is free to merge."""

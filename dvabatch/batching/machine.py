@@ -123,8 +123,7 @@ class Machine:
         if ledger.waiting.next_deadline_ns < now_ns:
             late = ledger.waiting.expired(now_ns)
             commands.extend(Reject(query.id, "deadline passed before entry") for query in late)
-        if self._dead is None:
-            self._plan()
+        self._plan()
         if self._debug:
             laws.check(ledger, wake_pending=self.wake_ns is not None)
         return commands
@@ -236,9 +235,6 @@ class Machine:
             batch = ledger.batch(follower.batch_id)
             batch.launch_id = None
             ledger.move(batch, BatchEvent.VOIDED)
-            later = ledger.followers.pop(follower_id, None)
-            if later is not None:
-                raise EventError(f"launch {later} queues behind {follower_id}, which queues itself")
             if batch.is_empty:
                 ledger.end(batch, BatchEvent.EMPTIED)
         del ledger.launches[launch.id]
