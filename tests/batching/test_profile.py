@@ -1,0 +1,181 @@
+"""The profile: what a table says, what lies between its points, and which tables are refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dvabatch.batching.errors import ProfileError
+from dvabatch.batching.profile import Curve, Profile
+
+MS = 1_000_000
+
+
+def table(**more: Any) -> dict[str, Any]:
+    return {
+        "name": "small",
+        "stages": [{"latency_ms": {"1": 1.0, "4": 4.0, "8": 6.0}}, {"latency_ms": {"1": 2.0, "8": 2.0}}],
+        **more,
+    }
+
+
+@pytest.mark.parametrize(("batch", "ms"), [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0), (5, 4.5), (6, 5.0), (8, 6.0)])
+def test_times_are_linear_between_the_points(batch: int, ms: float) -> None:
+    assert Profile.from_table(table()).stage_ns(0, batch, 0) == round(ms * MS)
+
+
+@pytest.mark.parametrize(("batch", "runs", "ms"), [(1, 2, 2.0), (2, 2, 2.0), (3, 6, 5.0), (6, 6, 5.0)])
+def test_a_size_that_does_not_exist_costs_the_next_one_that_does(batch: int, runs: int, ms: float) -> None:
+    profile = Profile.from_table(table(batch_sizes=[2, 6]))
+    assert (profile.padded(batch), profile.stage_ns(0, batch, 0)) == (runs, round(ms * MS))
+    assert profile.max_batch == 6
+
+
+def test_without_batch_sizes_every_size_exists() -> None:
+    profile = Profile.from_table(table())
+    assert [profile.padded(b) for b in range(1, 9)] == list(range(1, 9))
+    assert profile.max_batch == 8
+
+
+@pytest.mark.parametrize("batch", [9, 100])
+def test_sizes_past_the_table_are_refused(batch: int) -> None:
+    profile = Profile.from_table(table())
+    with pytest.raises(LookupError):
+        profile.stage_ns(0, batch, 0)
+
+
+def test_the_shortest_stage_table_says_how_far_the_profile_goes() -> None:
+    stages = [{"latency_ms": {"1": 1, "8": 2}}, {"latency_ms": {"1": 1, "4": 2}}]
+    assert Profile.from_table({"stages": stages}).max_batch == 4
+
+
+def test_spans_and_the_whole() -> None:
+    profile = Profile.from_table(table())
+    assert profile.span_ns(0, 1, 4, 0) == 6 * MS
+    assert profile.span_ns(1, 1, 4, 0) == 2 * MS
+    assert profile.whole_ns(4, 0) == 6 * MS  # the sum, where nothing else was measured
+    assert Profile.from_table(table(whole={"1": 2.5, "8": 6.0})).whole_ns(8, 0) == 6 * MS
+
+
+def test_what_a_table_leaves_out() -> None:
+    profile = Profile.from_table(table())
+    assert (profile.costs.launch_ns, profile.costs.boundary_ns, profile.costs.copy_ns_per_row) == (0, 0, 0)
+    assert profile.share(0, 3, 0) == 1.0
+    assert [profile.slowdown(x) for x in (0.3, 1.0, 2.5)] == [1.0, 1.0, 2.5]
+
+
+def test_costs_are_given_in_microseconds() -> None:
+    costs = Profile.from_table(table(launch_us=5, boundary_us=1.5, copy_us_per_row=0.25)).costs
+    assert (costs.launch_ns, costs.boundary_ns, costs.copy_ns_per_row) == (5_000, 1_500, 250)
+
+
+def test_a_measured_slowdown_counts_from_a_full_device_and_never_speeds_up() -> None:
+    profile = Profile.from_table(table(slowdown={"1.0": 0.9, "2.0": 1.5}))
+    assert [profile.slowdown(x) for x in (0.5, 1.1, 1.5, 2.0)] == pytest.approx([1.0, 1.0, 1.2, 1.5])
+    assert profile.slowdown(3.0) == pytest.approx(2.1)  # the last segment goes on
+
+
+def test_capacity_is_one_over_the_mix_of_best_times() -> None:
+    """1 / sum over lanes of p * min over b of T(lane, b) / b, on the whole model."""
+    one = Profile.from_table(table())
+    best_s = min((3.0, 4.0 / 2, 5.0 / 3, 6.0 / 4, 6.5 / 5, 7.0 / 6, 7.5 / 7, 8.0 / 8)) / 1000
+    assert one.capacity_rps(8) == pytest.approx(1 / best_s)
+    assert one.capacity_rps(2) == pytest.approx(1 / 0.002)
+    assert one.capacity_rps(99) == one.capacity_rps(8)
+    lanes = {"8": {"stages": [{"latency_ms": {"1": 1, "2": 1}}]}, "16": {"stages": [{"latency_ms": {"1": 3, "2": 4}}]}}
+    two = Profile.from_table({"lanes": lanes})
+    assert two.capacity_rps(2, [0.75, 0.25]) == pytest.approx(1 / (0.75 * 0.0005 + 0.25 * 0.002))
+    assert two.capacity_rps(1, [1.0, 0.0]) == pytest.approx(1000)
+    assert two.capacity_rps(2) == two.capacity_rps(2, [0.5, 0.5])
+
+
+def test_the_favored_batch_is_the_smallest_that_reaches_the_tolerance() -> None:
+    stages = [{"latency_ms": {"1": 1.0, "2": 1.0, "4": 1.95, "8": 3.9}}, {"latency_ms": {"1": 1.0, "8": 1.0}}]
+    profile = Profile.from_table({"stages": stages})
+    assert profile.favored_batch(0) == 2  # 2 of the best 2.05 a ms
+    assert profile.favored_batch(0, tolerance=1.0) == 4
+    assert profile.favored_batch(1) == 8
+
+
+def test_lanes_are_sorted_by_us() -> None:
+    lane = {"stages": [{"latency_ms": {"1": 1}}]}
+    assert Profile.from_table({"lanes": {"128": lane, "32": lane}}).lanes == (32, 128)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"lanes": {}}, "either 'stages' or 'lanes'"),
+        ({"stages": []}, "one or more stages"),
+        ({"stages": "x"}, "one or more stages"),
+        ({"stages": [3]}, r"stages\[0\]: wanted an object, got 3"),
+        ({"stages": [{}]}, r"stages\[0\]: 'latency_ms' is missing"),
+        ({"stages": [{"latency_ms": {}}]}, "one or more positive sizes"),
+        ({"stages": [{"latency_ms": {"0": 1}}]}, "one or more positive sizes"),
+        ({"stages": [{"latency_ms": {"1": "fast"}}]}, "wanted a number, got 'fast'"),
+        ({"stages": [{"latency_ms": {"one": 1}}]}, "wanted a number, got 'one'"),
+        ({"stages": [{"latency_ms": {"1": -1}}]}, "a number of 0 or more, got -1"),
+        ({"stages": [{"latency_ms": {"1": float("nan")}}]}, "a number of 0 or more, got nan"),
+        ({"stages": [{"latency_ms": {"1": float("inf")}}]}, "a number of 0 or more, got inf"),
+        ({"stages": [{"latency_ms": {"1": 0}}]}, "a time above 0"),
+        ({"stages": [{"latency_ms": {"1": 1, "1.0": 2}}]}, "rising order"),
+        ({"stages": [{"latency_ms": {"1": 1}, "share": {"1": 0}}]}, r"share must lie in \(0, 1\]"),
+        ({"stages": [{"latency_ms": {"1": 1}, "share": {"1": 1.5}}]}, r"share must lie in \(0, 1\]"),
+        ({"batch_sizes": [1, 16]}, "go past the table's 8"),
+        ({"batch_sizes": [0, 2]}, "positive integers"),
+        ({"batch_sizes": []}, "batch_sizes"),
+        ({"batch_sizes": 4}, "positive integers"),
+        ({"launch_us": "x"}, "launch_us: wanted a number"),
+        ({"boundary_us": -1}, "boundary_us"),
+        ({"slowdown": []}, "slowdown: wanted an object"),
+    ],
+)
+def test_a_malformed_table_is_refused_by_what_is_wrong_with_it(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ProfileError, match=words):
+        Profile.from_table(table(**change))
+
+
+@pytest.mark.parametrize("lengths", [("0",), ("8.5",), ("x",), ("-4",)])
+def test_a_malformed_lane_is_refused(lengths: tuple[str, ...]) -> None:
+    with pytest.raises(ProfileError, match="lanes"):
+        Profile.from_table({"lanes": {length: {"stages": [{"latency_ms": {"1": 1}}]} for length in lengths}})
+
+
+def test_lanes_of_different_depth_are_refused() -> None:
+    stage = {"latency_ms": {"1": 1}}
+    with pytest.raises(ProfileError, match="same number of stages"):
+        Profile.from_table({"lanes": {"4": {"stages": [stage]}, "8": {"stages": [stage, stage]}}})
+
+
+def test_the_digest_tells_profiles_apart_and_survives_the_way_through_json() -> None:
+    one = Profile.from_table(table())
+    again = Profile.from_table(json.loads(json.dumps(one.to_table())))
+    assert again.digest == one.digest
+    others = [
+        table(launch_us=1),
+        table(batch_sizes=[8]),
+        table(whole={"1": 1, "8": 3}),
+        table(slowdown={"1": 1, "2": 3}),
+    ]
+    assert len({one.digest, *(Profile.from_table(other).digest for other in others)}) == 5
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=50)
+@given(st.dictionaries(st.integers(1, 20), st.integers(1, 1000), min_size=1, max_size=6), st.floats(0.5, 25))
+def test_a_curve_goes_through_its_points_and_never_leaves_its_neighbours(points: dict[int, int], x: float) -> None:
+    rising = sorted((float(a), float(b)) for a, b in points.items())
+    curve = Curve(tuple(rising))
+    assert all(curve.at(a) == pytest.approx(b) for a, b in rising)
+    around = [b for a, b in rising if a <= x][-1:] + [b for a, b in rising if a >= x][:1]
+    if x <= rising[-1][0]:
+        assert min(around) - 1e-9 <= curve.at(x) <= max(around) + 1e-9
+
+
+@pytest.mark.parametrize("points", [(), ((1.0, 1.0), (1.0, 2.0)), ((2.0, 1.0), (1.0, 2.0))])
+def test_a_curve_needs_rising_points(points: tuple[tuple[float, float], ...]) -> None:
+    with pytest.raises(ProfileError, match="rising order"):
+        Curve(points)

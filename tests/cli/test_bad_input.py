@@ -1,0 +1,249 @@
+"""Bad input: one clear message, the right exit code, no traceback, and nothing measured is lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from dvabatch.reporting.lock import ResultsLock
+from tests.cli.command import (
+    LOAD,
+    NORMAL,
+    TABLE,
+    dvabatch,
+    ended_well,
+    model_config,
+    refused,
+    report_of,
+    table_config,
+)
+
+
+@pytest.mark.parametrize("command", ["bench", "simulate"])
+def test_a_missing_config(tmp_path: Path, command: str) -> None:
+    assert "no such file" in refused(2, command, tmp_path / "none.json")
+    assert "did you mean" in refused(2, command, "resnet_152_05.json")
+
+
+@pytest.mark.parametrize("words", [("slice", "none.onnx"), ("build", "none"), ("profile", "none"), ("plot", "none")])
+def test_a_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "none" in refused(2, *words)
+
+
+def test_a_config_whose_files_are_missing(tmp_path: Path) -> None:
+    config = table_config(tmp_path)
+    (tmp_path / "table.json").unlink()
+    assert "table.json" in refused(2, "bench", config, "-o", tmp_path / "out")
+    config = model_config(tmp_path, model={"onnx": "none.onnx"})
+    assert "none.onnx" in refused(2, "bench", config, "-o", tmp_path / "out")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_model(workshop: Path, tmp_path: Path, share: float, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = (workshop / "model.onnx").read_bytes()
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(whole[: int(share * len(whole))])
+    assert "broken.onnx" in refused(2, "slice", broken, "-o", tmp_path / "stages")
+    assert not (tmp_path / "stages" / "stages.json").exists()
+    config = model_config(tmp_path, model={"onnx": "broken.onnx"})
+    assert "broken.onnx" in refused(2, "bench", config, "-o", tmp_path / "out")
+    assert capfd.readouterr().err == ""  # no library says more beside us
+
+
+def test_a_truncated_stage(workshop: Path, tmp_path: Path) -> None:
+    stages = tmp_path / "stages"
+    stages.mkdir()
+    for file in (workshop / "stages").glob("*.*"):
+        (stages / file.name).write_bytes(file.read_bytes())
+    stage = stages / "stage_1.onnx"
+    stage.write_bytes(stage.read_bytes()[:-100])
+    assert "stage_1.onnx" in refused(2, "build", stages)
+
+
+def _coupled(file: Path) -> Path:
+    """Every row answers with the mean of all rows."""
+    rows = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 4])
+    answer = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4])
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [4, 4], np.eye(4, dtype=np.float32).ravel().tolist())
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], name="widen"),
+        helper.make_node("ReduceMean", ["h"], ["m"], name="blend_rows", axes=[0], keepdims=1),
+        helper.make_node("Sub", ["h", "m"], ["y"], name="centre"),
+    ]
+    graph = helper.make_graph(nodes, "coupled", [rows], [answer], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(file))
+    return file
+
+
+def test_a_model_whose_rows_depend_on_each_other(tmp_path: Path) -> None:
+    message = refused(2, "slice", _coupled(tmp_path / "coupled.onnx"), "--stages", 1, "-o", tmp_path / "stages")
+    assert "blend_rows" in message
+    config = model_config(tmp_path, model={"onnx": "coupled.onnx"}, slicing={"stages": 1}, policies=[NORMAL])
+    assert "blend_rows" in refused(2, "bench", config, "-o", tmp_path / "out")
+
+
+def test_too_many_stages(workshop: Path, tmp_path: Path) -> None:
+    message = refused(2, "slice", workshop / "model.onnx", "--stages", 200, "--threads", 1, "-o", tmp_path / "stages")
+    assert "200" in message
+    assert "stages" in message
+    assert not (tmp_path / "stages" / "stages.json").exists()
+    config = model_config(tmp_path, slicing={"stages": 250})
+    assert "250" in refused(2, "bench", config, "-o", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"), [("input:2x3x32x32", "wanted 1"), ("input:1x0x3", "positive sizes"), ("input=1", "is no shape")]
+)
+def test_an_impossible_shape(workshop: Path, shapes: str, said: str) -> None:
+    assert said in refused(2, "slice", workshop / "model.onnx", "--shapes", shapes)
+
+
+Damage = Callable[[dict[str, Any]], None]
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda raw: raw["load"].update(request_rates=5), "request_rate"),  # an unknown key, the nearest known
+        (lambda raw: raw["engine"].update(max_batch="eight"), '"eight"'),
+        (lambda raw: raw["load"].update(request_rate=-5), "-5"),
+        (lambda raw: raw["policies"].append({"scheduler_type": "LOAD_DWA"}), "LOAD_DVA"),
+        (lambda raw: raw.update(policies=[]), "policies"),
+        (lambda raw: raw.update(slicing={"stages": 3}), "slicing.stages"),
+        (lambda raw: raw["engine"].update(max_batch=9), "engine.max_batch"),
+    ],
+    ids=["unknown-key", "wrong-type", "negative-rate", "unknown-policy", "no-policy", "other-stages", "past-the-table"],
+)
+@pytest.mark.parametrize("command", ["bench", "simulate"])
+def test_an_impossible_config(tmp_path: Path, command: str, damage: Damage, said: str) -> None:
+    config = table_config(tmp_path)
+    raw = json.loads(config.read_text())
+    damage(raw)
+    config.write_text(json.dumps(raw))
+    message = refused(2, command, config, "-o", tmp_path / "out")
+    assert said in message
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_a_value_of_the_line_that_is_impossible(tmp_path: Path) -> None:
+    message = refused(2, "bench", table_config(tmp_path), "--set", "load.request_rate=-3")
+    assert "--set load.request_rate=-3" in message
+    assert "=" in refused(2, "bench", table_config(tmp_path), "--set", "load.request_rate")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "table.json"), ("[1]", "wanted an object"), ('{"stages": []}', "'stages' must be a list of one or more")],
+)
+def test_a_table_that_is_none(tmp_path: Path, text: str, said: str) -> None:
+    config = table_config(tmp_path)
+    (tmp_path / "table.json").write_text(text)
+    assert said in refused(2, "simulate", config, "-o", tmp_path / "out")
+
+
+def test_a_policy_name_that_reads_like_markup(tmp_path: Path) -> None:
+    config = table_config(tmp_path, policies=[{**NORMAL, "name": "[/red]"}], table={**TABLE, "name": "[/x]"})
+    done = dvabatch("simulate", config, "-o", tmp_path / "out")
+    assert done.code == 0
+    assert "[/red]" in done.out
+
+
+@pytest.mark.parametrize("command", ["build", "profile"])
+def test_a_backend_that_is_not_there(workshop: Path, command: str) -> None:
+    message = refused(3, command, workshop / "stages", "--backend", "tensorrt")
+    assert "pip install 'dvabatch[tensorrt]'" in message
+    assert "wanted one of auto, onnxruntime, tensorrt" in refused(2, command, workshop / "stages", "--backend", "x")
+
+
+def test_a_bench_on_a_backend_that_is_not_there(workshop: Path, tmp_path: Path) -> None:
+    config = model_config(tmp_path, engine={"backend": "tensorrt", "max_batch": 8})
+    assert "pip install 'dvabatch[tensorrt]'" in refused(3, "bench", config, "-o", tmp_path / "out")
+
+
+@pytest.mark.parametrize("command", ["bench", "simulate"])
+def test_two_benches_on_one_results_folder(tmp_path: Path, command: str) -> None:
+    config, out = table_config(tmp_path), tmp_path / "out"
+    dvabatch("simulate", config, "-o", out)
+    before = (out / "report.json").read_bytes()
+    with ResultsLock(out):
+        message = refused(2, command, config, "-o", out)
+    assert f"another bench (pid {os.getpid()})" in message
+    assert "choose another folder with -o" in message
+    assert (out / "report.json").read_bytes() == before
+    assert dvabatch("simulate", config, "-o", out, "--resume").code == 0
+
+
+def test_resuming_with_another_config(tmp_path: Path) -> None:
+    config, out = table_config(tmp_path), tmp_path / "out"
+    dvabatch("simulate", config, "-o", out)
+    message = refused(2, "simulate", config, "-o", out, "--resume", "--set", "load.num_requests=5")
+    assert "points of another config" in message
+    assert "points of another config" in refused(2, "bench", config, "-o", out, "--resume")
+    assert len(list((out / "points").glob("*.queries.jsonl"))) == 2
+
+
+def test_a_bench_that_cannot_start_keeps_what_was_measured(tmp_path: Path) -> None:
+    config, out = table_config(tmp_path), tmp_path / "out"
+    dvabatch("simulate", config, "-o", out)
+    refused(2, "bench", config, "-o", out, "--set", "slicing.stages=7")
+    assert len(list((out / "points").glob("*.queries.jsonl"))) == 2
+
+
+def test_a_results_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    message = refused(2, "simulate", table_config(tmp_path), "-o", tmp_path / "file" / "out")
+    assert "choose another folder with -o" in message
+
+
+def test_a_cache_that_cannot_be_written(workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DVABATCH_CACHE", str(tmp_path / "file"))
+    assert "set DVABATCH_CACHE" in refused(3, "build", workshop / "stages")
+
+
+class FullDisk:
+    """A disk that takes `writes` more files, and then none."""
+
+    def __init__(self, writes: int) -> None:
+        self.writes = writes
+
+    def __call__(self, handle: int) -> None:
+        self.writes -= 1
+        if self.writes < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("command", ["bench", "simulate"])
+@pytest.mark.parametrize("writes", [0, 2, 4, 5, 8, 9, 11, 13])
+def test_a_disk_that_fills_keeps_every_point_so_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, writes: int
+) -> None:
+    config = table_config(
+        tmp_path, policies=[NORMAL, LOAD], load={"process": "poisson", "request_rate": 3000, "num_requests": 40}
+    )
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", FullDisk(writes))  # twice a file: the file's, then its folder's
+        message = refused(3, command, config, "-o", out)
+    assert "No space left on device" in message
+    assert "points measured so far are kept: make room and go on with --resume" in message
+    assert not [file for file in out.rglob("*") if file.name.endswith(".part")]
+    # Which config it is of, then for each point its records and its summary, then what the report says.
+    kept = (writes >= 5) + (writes >= 9)
+    assert len([file for file in (out / "points").glob("*.json") if file.name[0] != "."]) == kept
+    done = dvabatch(command, config, "-o", out, "--resume")
+    assert done.err.count("kept from before") == kept
+    report = report_of(out)
+    assert ended_well(done, report), done.err
+    assert len(report["runs"]) == 2

@@ -1,0 +1,133 @@
+"""From a network to built stages: model, slice, build, profile, cache, doctor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+
+from dvabatch_cli.environment import packages
+from slicer import read_manifest
+from tests.cli.command import dvabatch, refused
+
+
+def test_model_writes_a_network_and_says_what_is_next(tmp_path: Path) -> None:
+    done = dvabatch("model", "tiny_resnet", "--input", "3x16x24", "-o", tmp_path / "sub" / "net.onnx")
+    assert done.code == 0
+    dims = onnx.load(str(tmp_path / "sub" / "net.onnx")).graph.input[0].type.tensor_type.shape.dim
+    assert [dim.dim_value for dim in dims][1:] == [3, 16, 24]
+    assert done.err.splitlines()[-1].startswith("Next: dvabatch slice ")
+
+
+def test_model_lists_what_there_is() -> None:
+    assert "resnet_152" in dvabatch("model").out
+    assert "tiny_resnet" in dvabatch("model", "--json").document()
+
+
+def test_model_refuses_what_it_cannot_write(tmp_path: Path) -> None:
+    assert "did you mean 'tiny_resnet'" in refused(2, "model", "tiny_rasnet", "-o", tmp_path / "x.onnx")
+    assert "wanted DxDx" in refused(2, "model", "tiny_resnet", "--input", "3,32", "-o", tmp_path / "x.onnx")
+    assert "three channels" in refused(2, "model", "tiny_resnet", "--input", "1x32x32", "-o", tmp_path / "x.onnx")
+    assert "Is a directory; check the path" in refused(3, "model", "tiny_resnet", "-o", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_slice_cuts_and_lists_the_stages(workshop: Path) -> None:
+    manifest = read_manifest(workshop / "stages")
+    assert len(manifest.stages) == 3
+    done = dvabatch(
+        "slice", workshop / "model.onnx", "--stages", 2, "--max-batch", 2, "--threads", 1, "--json",
+        "-o", workshop / "two",
+    )  # fmt: skip
+    assert done.err == ""
+    stages = done.document()["stages"]
+    assert [stage["stage"] for stage in stages] == [0, 1]
+    assert all({"nodes", "parameters", "crossing_bytes_per_row", "favored_batch"} <= set(stage) for stage in stages)
+    assert all((workshop / "two" / stage["file"]).is_file() for stage in stages)
+
+
+def test_slice_says_what_the_stages_are(workshop: Path) -> None:
+    done = dvabatch(
+        "slice", workshop / "model.onnx", "--stages", 1, "--max-batch", 1, "--threads", 1, "--no-verify",
+        "-o", workshop / "one",
+    )  # fmt: skip
+    assert done.code == 0
+    for heading in ("nodes", "parameters", "across", "batch 1", "favours"):
+        assert heading in done.out
+    assert done.err.splitlines()[-1] == f"Next: dvabatch build {workshop / 'one'}"
+
+
+def test_build_misses_then_hits_and_says_so(workshop: Path, own_cache: Path) -> None:
+    first = dvabatch("build", workshop / "stages", "--threads", 1, "--json").document()
+    assert list(first) == ["stage 0", "stage 1", "stage 2", "whole model"]
+    assert {engine["cache"] for engine in first.values()} == {"miss"}
+    second = dvabatch("build", workshop / "stages", "--threads", 1, "--json").document()
+    assert {engine["cache"] for engine in second.values()} == {"hit"}
+    assert [engine["key"] for engine in first.values()] == [engine["key"] for engine in second.values()]
+    assert all(engine["bytes"] > 0 and engine["build_s"] >= 0 for engine in second.values())
+    told = dvabatch("build", workshop / "stages", "--threads", 1)
+    assert told.out.count("hit") == 4
+    assert told.err.count("found in the cache") == 4
+    assert own_cache.is_dir()
+
+
+def test_profile_measures_once_and_writes_a_table_that_simulate_takes(workshop: Path, tmp_path: Path) -> None:
+    words = ("profile", workshop / "stages", "--quick", "--max-batch", 2, "--threads", 1)
+    first = dvabatch(*words, "--executors-per-stage", 2, "-o", tmp_path / "table.json", "--json").document()
+    assert len(first["stages"]) == 3
+    assert {"launch_us", "boundary_us", "copy_us_per_row", "whole", "slicing_tax"} <= set(first)
+    again = dvabatch(*words, "--executors-per-stage", 2)
+    assert "measured before; --again measures anew" in " ".join(again.out.split())
+    config = {
+        "name": "of_a_profile",
+        "slicing": {"stages": 3},
+        "engine": {"backend": "table", "table": "table.json", "max_batch": 2},
+        "policies": [{"scheduler_type": "NORMAL"}],
+        "baselines": [],
+        "load": {"process": "poisson", "utilization": 0.3, "num_requests": 50},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert dvabatch("simulate", tmp_path / "config.json", "-o", tmp_path / "out").code == 0
+
+
+def test_cache_lists_and_clears(workshop: Path, own_cache: Path) -> None:
+    assert dvabatch("cache", "list", "--json").document() == []
+    dvabatch("build", workshop / "stages", "--threads", 1)
+    (own_cache / "models").mkdir()
+    (own_cache / "models" / "net.onnx").write_bytes(b"12345")
+    entries = dvabatch("cache", "list", "--json").document()
+    assert sorted(entry["kind"] for entry in entries) == ["engine"] * 4 + ["models"]
+    assert "net.onnx" in dvabatch("cache", "list").out
+    removed = dvabatch("cache", "clear", "--engines-only", "--json").document()
+    assert removed == {"removed": 4, "bytes": sum(entry["bytes"] for entry in entries) - 5}
+    assert [entry["name"] for entry in dvabatch("cache", "list", "--json").document()] == ["net.onnx"]
+    assert "removed 1 entries" in dvabatch("cache", "clear").out
+    assert dvabatch("cache", "list", "--json").document() == []
+
+
+def test_doctor_says_what_is_there_and_what_follows(own_cache: Path) -> None:
+    done = dvabatch("doctor", "--json")
+    findings = {finding["what"]: finding for finding in done.document()["findings"]}
+    assert findings["onnxruntime"]["fine"]
+    assert all(finding["fine"] or finding["follows"] for finding in findings.values())
+    missing = [finding for finding in findings.values() if finding["needed"] and not finding["fine"]]
+    assert done.code == (3 if missing else 0)
+    assert "doctor" in dvabatch("doctor").out
+
+
+def test_doctor_names_what_bench_needs_and_does_not_find(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {**packages(), "onnxruntime": None}
+    monkeypatch.setattr("dvabatch_cli.doctor.packages", lambda: found)
+    done = dvabatch("doctor", "--json")
+    assert done.code == 3
+    lacking = [finding for finding in done.document()["findings"] if finding["what"] == "onnxruntime"]
+    assert [(each["found"], each["follows"]) for each in lacking] == [("missing", "pip install onnxruntime")]
+
+
+def test_doctor_works_with_a_cache_that_is_not_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVABATCH_CACHE", "not/there/[/yet]")
+    assert "[/yet]" in "".join(dvabatch("doctor").out.split())
+    assert dvabatch("cache", "list").code == 0

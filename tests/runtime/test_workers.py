@@ -1,0 +1,59 @@
+"""Worker threads: as many as jobs at once, and no more."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+from dvabatch.runtime.workers import Workers
+
+WAIT_S = 30
+
+
+def meet(barrier: threading.Barrier) -> None:
+    barrier.wait(WAIT_S)
+
+
+def test_jobs_handed_in_together_run_together() -> None:
+    workers, together = Workers("test"), threading.Barrier(5)
+    for _ in range(4):
+        workers.submit(partial(meet, together))
+    meet(together)  # broken if one of the four did not run beside the others
+    workers.close()
+
+
+def test_close_waits_for_every_job_that_was_handed_in() -> None:
+    workers = Workers("test")
+    done: list[int] = []
+    for number in range(50):
+        workers.submit(partial(done.append, number))
+    workers.close()
+    assert sorted(done) == list(range(50))
+
+
+def test_a_thread_that_has_nothing_to_do_takes_the_next_job() -> None:
+    workers = Workers("test")
+    names: list[str] = []
+    before = threading.active_count()
+    for _ in range(20):
+        done = threading.Event()
+
+        def job(done: threading.Event = done) -> None:
+            names.append(threading.current_thread().name)
+            done.set()
+
+        workers.submit(job)
+        assert done.wait(WAIT_S)
+        while not workers._spare:  # it says so a moment after its job
+            done.wait(0)
+    assert set(names) == {"test-0"}
+    assert threading.active_count() == before + 1
+    workers.close()
+    assert threading.active_count() == before
+
+
+def test_what_hangs_is_left_behind() -> None:
+    workers, forever = Workers("test"), threading.Barrier(2)
+    workers.submit(partial(meet, forever))
+    workers.close(timeout_s=0.01)
+    meet(forever)
