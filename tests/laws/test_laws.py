@@ -97,7 +97,7 @@ def test_the_scenarios_reach_what_the_laws_are_about() -> None:
     seen: Counter[str] = Counter()
     split_stages: set[str] = set()
 
-    @settings(LAWS, max_examples=120)
+    @settings(LAWS, max_examples=70)
     @given(st.data())
     def collect(data: st.DataObject) -> None:
         scenario = data.draw(scenarios())

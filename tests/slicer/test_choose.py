@@ -1,12 +1,12 @@
 """The dynamic programme against brute force, and what it should prefer."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slicer.choose import Segment, choose, cost, favored_batch, shares
+from slicer.choose import Segment, choose, cost, settle
 from slicer.errors import SliceError
 
 segments = st.builds(Segment, st.integers(0, 200).map(lambda n: n / 1000), st.sampled_from([1, 2, 4, 8]))
@@ -60,14 +60,51 @@ def test_impossible_numbers_are_refused() -> None:
         choose([Segment(0.5, 1)] * 2, [], 1)
 
 
-def test_the_favoured_batch_is_the_smallest_near_the_best() -> None:
-    assert favored_batch({1: 1.0, 2: 2.0, 4: 4.0, 8: 8.0}) == 1  # flat: nothing is gained by batching
-    assert favored_batch({1: 1.0, 2: 1.0, 4: 1.0, 8: 1.0}) == 8
-    assert favored_batch({1: 1.0, 2: 1.0, 4: 1.0, 8: 2.0, 16: 4.0}) == 4
-    assert favored_batch({1: 5.0}) == 1
+def test_many_segments_are_as_exact_as_few() -> None:
+    # Costs fall with every cut moved towards its place, so the plan of 48 stages is known.
+    parts = [Segment(0.005, 1), Segment(0.005, 1)] * 48
+    assert choose(parts, [100, 50] * 47 + [100], 48).cuts == tuple(range(1, 94, 2))
 
 
-def test_shares_sum_to_the_whole_and_hide_small_noise() -> None:
-    quiet = shares([{1: 10.0, 4: 40.0}, {1: 30.0, 4: 120.0}])
-    assert quiet == pytest.approx([0.25, 0.75])
-    assert shares([{1: 10.001, 4: 40.001}, {1: 30.0, 4: 119.999}]) == quiet
+EVEN = [1 / 24] * 24
+
+
+@given(st.lists(st.floats(0.9, 1.1), min_size=24, max_size=24), st.sampled_from([2, 3, 4, 6]))
+@settings(deadline=None, max_examples=200, derandomize=True)
+def test_noise_within_a_tenth_never_changes_the_plan_of_an_even_net(noise: list[float], stages: int) -> None:
+    measured = [Segment(share * factor, 1) for share, factor in zip(EVEN, noise, strict=True)]
+    place = 24 // stages
+    assert settle(measured, EVEN, [100] * 23, stages, 0.0).cuts == tuple(range(place - 1, 23, place))
+
+
+@given(st.lists(st.floats(0.95, 1.05), min_size=24, max_size=24))
+@settings(deadline=None, max_examples=200, derandomize=True)
+def test_what_timing_tells_clearly_wins_over_the_estimate(noise: list[float]) -> None:
+    # The last six segments take four times what their shapes say, and blocks end at every third.
+    truth = [1.0] * 18 + [4.0] * 6
+    measured = [Segment(share * factor / sum(truth), 1) for share, factor in zip(truth, noise, strict=True)]
+    cut_bytes = [100 if place % 3 == 2 else 300 for place in range(23)]
+    quiet = [Segment(share / sum(truth), 1) for share in truth]
+    plan = settle(measured, EVEN, cut_bytes, 2, 0.0)
+    assert plan.cuts == choose(quiet, cut_bytes, 2).cuts == (17,)
+    assert plan.slowest == pytest.approx(4 / 7, abs=0.05)
+    assert choose([Segment(share, 1) for share in EVEN], cut_bytes, 2).cuts == (11,)
+
+
+def test_noise_widens_what_counts_as_a_tie() -> None:
+    measured = [Segment(share / 30, 1) for share in [1] * 18 + [2] * 6]
+    sure = settle(measured, EVEN, [100] * 23, 2, 0.0)
+    unsure = settle(measured, EVEN, [100] * 23, 2, 0.2)
+    assert (sure.cuts, unsure.cuts) == ((14,), (11,))
+    assert sure.slowest == pytest.approx(0.5, abs=0.01)
+    assert unsure.slowest == pytest.approx(0.6, abs=0.01)  # as measured, not as estimated
+
+
+def test_a_cut_moved_by_a_grain_costs_a_grain_more() -> None:
+    # Lighter cuts fade with distance: a window with an edge would make the cost jump as one leaves it.
+    def at(distance: float) -> float:
+        parts = [Segment(0.5 - distance, 1), Segment(distance, 1), Segment(0.5, 1)]
+        return cost(parts, [400, 100], [0])
+
+    costs = [at(step / 1000) for step in range(400)]
+    assert max(abs(one - other) for one, other in pairwise(costs)) < 0.005

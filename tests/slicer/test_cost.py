@@ -1,16 +1,9 @@
-"""Candidates come from shapes alone; measured times lose what cutting added."""
+"""Candidates come from shapes alone."""
 
 import pytest
 
-from slicer.cost import batch_sizes, candidates, unburden
+from slicer.cost import candidates, estimate_ns, estimates_ns
 from slicer.plan import Analysis
-
-
-@pytest.mark.parametrize(
-    ("largest", "sizes"), [(1, (1,)), (2, (1, 2)), (6, (1, 2, 4, 6)), (8, (1, 2, 4, 8)), (33, (1, 2, 4, 8, 16, 32, 33))]
-)
-def test_batch_sizes(largest: int, sizes: tuple[int, ...]) -> None:
-    assert batch_sizes(largest) == sizes
 
 
 @pytest.mark.parametrize("name", ["chain", "skipping", "attention"])
@@ -24,13 +17,23 @@ def test_candidates_are_legal_and_always_suffice(analyses: dict[str, Analysis], 
         assert len(picked) >= stages - 1
 
 
-def test_the_excess_is_shared_out_by_bytes() -> None:
-    # 4 ms too many at batch 2 over 40 bytes at borders: 0.05 ms a byte and row
-    left = unburden([{1: 5.0, 2: 10.0}, {1: 7.0, 2: 14.0}, {1: 5.0, 2: 10.0}], [10, 10], 2, 30.0)
-    assert [part[2] for part in left] == pytest.approx([9.0, 12.0, 9.0])
-    assert [part[1] for part in left] == pytest.approx([4.5, 6.0, 4.5])
+def test_segments_are_estimated_at_the_sum_of_their_nodes(analyses: dict[str, Analysis]) -> None:
+    found = analyses["chain"]
+    graph, tensors, cuts = found.graph, found.probe.tensors, found.frontier.cuts
+    nodes = [estimate_ns(graph, tensors, node) for node in graph.data_nodes]
+    assert estimates_ns(graph, tensors, [cuts[0], cuts[3], cuts[-1]]) == pytest.approx([sum(nodes[:3]), sum(nodes[3:])])
+    assert nodes[0] == pytest.approx(nodes[2])  # alike convolutions
+    assert nodes[0] > nodes[1] > 0  # the one before a Relu, and the Relu
 
 
-def test_segments_faster_than_the_whole_stay_and_none_falls_below_half() -> None:
-    assert unburden([{1: 1.0}, {1: 1.0}], [10], 1, 3.0) == [{1: 1.0}, {1: 1.0}]
-    assert unburden([{1: 1.0}, {1: 9.0}], [10], 1, 1.0) == [{1: 0.5}, {1: 4.5}]
+def test_weights_count_where_they_are_read_and_tables_do_not(tmp_path: object, analyses: dict[str, Analysis]) -> None:
+    found = analyses["attention"]
+    graph, tensors = found.graph, found.probe.tensors
+    by_name = {node.name: node for node in graph.nodes}
+    gather, dense = by_name["embedded"], by_name["query0"]
+    moved = tensors["ids"].bytes_per_row + tensors["embedded"].bytes_per_row
+    assert estimate_ns(graph, tensors, gather) == pytest.approx(moved / 8)
+    width = 16
+    positions = tensors["embedded"].shape[1]
+    activations, weights, flops = 2 * positions * width * 4, width * width * 4, 2 * positions * width * width
+    assert estimate_ns(graph, tensors, dense) == pytest.approx((activations + 0.75 * weights) / 8 + flops / 40)

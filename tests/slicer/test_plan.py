@@ -2,15 +2,27 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from slicer import Manifest, SliceError, SliceOptions, read_manifest, slice_model, verify
+from slicer import Manifest, SliceError, SliceOptions, plan, read_manifest, segments, slice_model, verify
 from slicer.load import sha256_of
+from slicer.plan import Analysis, analyse, choose_cuts
 from slicer.sessions import Session
 from tests.slicer import nets
+from tests.slicer.clock import Clock, session_on
 
 ONE_THREAD = SliceOptions(stages=3, threads=1, max_batch=4)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time real models a few times only: these tests are about other things than which plan is chosen."""
+    for module, name in ((segments, "BUDGET_S"), (segments, "WHOLE_S"), (plan, "STAGES_S")):
+        monkeypatch.setattr(module, name, 0.1)
 
 
 def check(manifest: Manifest, out: Path, source: Path) -> None:
@@ -83,7 +95,7 @@ def test_the_source_is_linked_where_it_can_be(tmp_path: Path) -> None:
     assert source.samefile(tmp_path / "out" / "model.onnx")
 
 
-def test_ocr_detector(ocr_detector: Path, tmp_path: Path) -> None:
+def test_ocr_detector(ocr_detector: Path, tmp_path: Path, hurried: None) -> None:
     options = SliceOptions(stages=4, shapes={"x": (1, 3, 320, 320)}, max_batch=2)
     manifest = slice_model(ocr_detector, tmp_path / "out", options)
     check(manifest, tmp_path / "out", ocr_detector)
@@ -96,7 +108,7 @@ def test_ocr_detector(ocr_detector: Path, tmp_path: Path) -> None:
     assert max(len(stage.inputs) for stage in manifest.stages) > 1
 
 
-def test_mini_lm_keeps_its_sequence_free(mini_lm: Path, tmp_path: Path) -> None:
+def test_mini_lm_keeps_its_sequence_free(mini_lm: Path, tmp_path: Path, hurried: None) -> None:
     manifest = slice_model(mini_lm, tmp_path / "out", SliceOptions(stages=4, max_batch=2))
     check(manifest, tmp_path / "out", mini_lm)
     assert manifest.inputs[0].shape == ("N", "sequence_length")
@@ -111,3 +123,55 @@ def test_sessions_say_which_model_they_cannot_load(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"junk")
     with pytest.raises(SliceError, match="cannot load the model"):
         Session(tmp_path / "bad.onnx", threads=1)
+
+
+def blocks(blocks: int) -> nets.Net:
+    """Residual blocks of three convolutions: between two of them half as much is carried as inside one."""
+    net = nets.Net()
+    data = net.input("x", "batch", 4, 8, 8)
+    for index in range(blocks):
+        inside = data
+        for part in range(3):
+            inside = net.conv(f"conv{index}{part}", inside, (4, 4))
+        data = net.op("Add", f"sum{index}", inside, data)
+    net.op("Relu", "end", data)
+    return net
+
+
+@pytest.fixture(scope="module")
+def residual(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    path = blocks(12).write(tmp_path_factory.mktemp("residual") / "net.onnx", "end")
+    return analyse(path, SliceOptions(stages=3, threads=1))
+
+
+def positions(found: Analysis, clock: Clock, slow: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Where the plan cuts, when the convolutions of blocks from `slow` on take four times their due."""
+
+    def cost_s(node: onnx.NodeProto) -> float:
+        late = node.op_type == "Conv" and int(node.name.removeprefix("conv")[:-1]) >= slow
+        return {"Conv": 4e-4 if late else 1e-4}.get(node.op_type, 1e-5)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segments, "Session", session_on(clock, cost_s))
+        options = SliceOptions(stages=3, threads=1, max_batch=4)
+        return [cut.position for cut in choose_cuts(found, options, lambda _: None, clock)]
+
+
+@pytest.mark.parametrize(("slow", "wanted"), [(12, [0, 16, 32, 49]), (8, [0, 32, 40, 49])])
+def test_same_file_same_plan(residual: Analysis, slow: int, wanted: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the estimate is right (no block is slow) or the measurement has to say otherwise."""
+    assert positions(residual, Clock(), slow, monkeypatch) == wanted
+
+    @given(st.integers(0, 2**32), st.floats(0.0, 0.2), st.floats(0.0, 0.3))
+    @settings(deadline=None, max_examples=12, derandomize=True)
+    def noise_changes_nothing(seed: int, jitter: float, busy: float) -> None:
+        random = np.random.default_rng(seed)
+        # Now and then something else runs for a while, and takes half of the machine or more.
+        bursts = np.repeat(random.random(1000) < busy, 20)
+
+        def slow_down(call: int) -> float:
+            return (1 + jitter * random.random()) * (2 + random.random() if bursts[call % len(bursts)] else 1)
+
+        assert positions(residual, Clock(slow_down), slow, monkeypatch) == wanted
+
+    noise_changes_nothing()

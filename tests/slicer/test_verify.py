@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,13 @@ from onnx import numpy_helper
 
 from slicer import ManifestError, SliceError, SliceOptions, read_manifest, slice_model, verify, write_manifest
 from slicer.load import sha256_of
+from slicer.probe import TOGETHER
+from slicer.samples import Values
+from slicer.sessions import Session
 from slicer.verify import relative_error
 from tests.slicer import nets
+
+verification = sys.modules["slicer.verify"]  # the package hands out the function under this name
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +79,57 @@ def test_answers_that_are_not_finite_fail(tmp_path: Path) -> None:
     model = net.write(tmp_path / "net.onnx", "end")
     with pytest.raises(SliceError, match="not finite"):
         slice_model(model, tmp_path / "out", SliceOptions(stages=1, threads=1))
+
+
+def crowded() -> nets.Net:
+    """Rows that see each other as soon as there are more than `TOGETHER` of them: the probe cannot notice."""
+    net = nets.chain(2)
+    net.op("Shape", "measured", "relu1", end=1)
+    net.op("Greater", "many", "measured", net.constant("limit", np.array([len(TOGETHER)], np.int64)))
+    net.op("ReduceMean", "over_rows", "relu1", axes=[0], keepdims=1)
+    net.op("Where", "end", "many", net.op("Sub", "centred", "relu1", "over_rows"), "relu1")
+    return net
+
+
+def test_answers_that_change_when_batches_are_regrouped_fail(tmp_path: Path) -> None:
+    model = crowded().write(tmp_path / "net.onnx", "end")
+    options = SliceOptions(stages=2, threads=1, max_batch=2)
+    with pytest.raises(SliceError, match=r"answers change by .* when batches are regrouped"):
+        slice_model(model, tmp_path / "proved", options)
+    assert list((tmp_path / "proved").iterdir()) == []
+    # Nothing but the regrouping tells: in a batch of 8 the stages and the whole model mix rows alike.
+    slice_model(model, tmp_path / "out", dataclasses.replace(options, verify=False))
+    result = verify(tmp_path / "out", threads=1)
+    assert not result.passed
+    assert len(result.failures) == 1
+    assert result.max_rel_error <= result.tolerance
+    assert result.regroup_error > 0.01
+    assert verify(tmp_path / "out", batches=(1, 3), threads=1).passed
+
+
+def test_rows_put_back_in_another_order_fail(sliced: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_parts = verification._in_parts
+
+    def turned(session: Session, feeds: Values, order: np.random.Generator) -> Values:
+        return {name: value[::-1] for name, value in in_parts(session, feeds, order).items()}
+
+    monkeypatch.setattr(verification, "_in_parts", turned)
+    result = verify(sliced)
+    assert result.max_rel_error <= 1e-5
+    assert [failure.partition(" by ")[0] for failure in result.failures] == ["answers change"]
+
+
+def test_coupled_rows_are_reported_and_not_judged(tmp_path: Path) -> None:
+    net = nets.chain(2)
+    net.op("DynamicQuantizeLinear", "quantised", "relu1")
+    net.nodes[-1].output.extend(["scale", "zero"])
+    net.op("DequantizeLinear", "end", "quantised", "scale", "zero")
+    model = net.write(tmp_path / "net.onnx", "end")
+    slice_model(model, tmp_path / "out", SliceOptions(stages=2, threads=1, max_batch=2))
+    result = verify(tmp_path / "out", threads=1)
+    assert result.coupled_by == ("quantised",)
+    assert result.regroup_error > result.tolerance
+    assert result.passed
 
 
 def test_relative_error_hides_nothing() -> None:
