@@ -252,7 +252,10 @@ class Machine:
             self._commands.append(Fail(ids, reason))
 
     def _fail_doomed(self) -> None:
-        """Nothing new can enter: whoever waits fails, and so does every batch whose remaining stages cannot all run."""
+        """Nothing new can enter: whoever waits fails, and so does every batch whose remaining stages cannot all run.
+
+        Where every buffer set is lost, so do the batches that still have rows beside lost ones, unless they are running.
+        """
         assert self._dead is not None
         dead = self._exhausted_stages()
         for batch in tuple(self.ledger.batches):

@@ -53,5 +53,11 @@ def test_a_stream_of_short_ones_does_not_starve_a_long_one() -> None:
     assert max(line.done_ms) > 30
 
 
-def test_alone_it_goes_through_in_one_launch() -> None:
-    assert run([0], [8]).ran() == [(0, 0, 0, 1, (0,))]
+def test_alone_it_goes_through_in_one_launch_if_executors_are_left() -> None:
+    assert run([0], [8], executors=2).ran() == [(0, 0, 0, 1, (0,))]
+
+
+def test_the_only_executor_is_not_kept_longer_than_its_stage() -> None:
+    """A short one that comes just behind a lone long one enters as soon as stage 0 is free."""
+    line = run([0, 0.2], [16, 8])
+    assert [r.at_ms for r in line.launches if r.ids == (1,)][0] == 0.5

@@ -51,9 +51,10 @@ class Favoring:
                 and other.size + batch.size <= limit
                 and _unbound(other, batch)
             ):
-                head, tail = (batch, other) if batch.place.first_row <= other.place.first_row else (other, batch)
-                if head.place.buffer_set != tail.place.buffer_set and other.id < batch.id:
-                    head, tail = other, batch
+                # Neighbours in row order, which costs nothing; strangers with the older one in front.
+                in_one_set = batch.place.buffer_set == other.place.buffer_set
+                first = batch.place.first_row < other.place.first_row if in_one_set else batch.id < other.id
+                head, tail = (batch, other) if first else (other, batch)
                 if view.can_merge(head.id, tail.id):
                     return Merge(head.id, tail.id)
         for other in view.batches:

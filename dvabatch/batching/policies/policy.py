@@ -127,8 +127,10 @@ class InputDva:
         )
         if batch is not None:
             last = view.limits.last_stage
+            # Straight through only if nobody else is here, and whoever comes next finds a free executor all the way.
             alone = len(view.ready) == 1 and not view.waiting.count
-            through = last if alone and view.idle_through(batch.stage, last) else batch.stage
+            spare = alone and all(idle > 1 for idle in view.idle_by_stage()[batch.stage :])
+            through = last if spare else batch.stage
             return (Advance(batch.id, through),)
         operation = self.entry.plan(view)
         return () if operation is None else (operation,)
