@@ -60,4 +60,4 @@ def test_alone_it_goes_through_in_one_launch_if_executors_are_left() -> None:
 def test_the_only_executor_is_not_kept_longer_than_its_stage() -> None:
     """A short one that comes just behind a lone long one enters as soon as stage 0 is free."""
     line = run([0, 0.2], [16, 8])
-    assert [r.at_ms for r in line.launches if r.ids == (1,)][0] == 0.5
+    assert next(r.at_ms for r in line.launches if r.ids == (1,)) == 0.5
