@@ -15,31 +15,35 @@ MIN_IR_VERSION = 8  # from here on an initializer need not be listed as an input
 MAX_BYTES = 2**31 - 1  # protobuf's limit on one message
 
 
-def load_model(path: Path) -> onnx.ModelProto:
-    """Read and normalise the model at `path`. Raises SliceError for what is no readable, self-contained model."""
+def load_model(path: Path, called: Path | None = None) -> onnx.ModelProto:
+    """Read and normalise the model at `path`, which messages call `called`.
+
+    Raises SliceError for what is no readable, self-contained model.
+    """
+    shown = called or path
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise SliceError(f"{path} {what}, wanted an ONNX file: check the path")
+        raise SliceError(f"{shown} {what}, wanted an ONNX file: check the path")
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise SliceError(f"{path} has {size} bytes, wanted at most {MAX_BYTES}: larger models cannot be sliced yet")
+        raise SliceError(f"{shown} has {size} bytes, wanted at most {MAX_BYTES}: larger models cannot be sliced yet")
     model = onnx.ModelProto()
     try:
         model.ParseFromString(path.read_bytes())
     except DecodeError as error:
         raise SliceError(
-            f"{path} ({size} bytes) is no complete ONNX file, it may be truncated: fetch or export it again"
+            f"{shown} ({size} bytes) is no complete ONNX file, it may be truncated: fetch or export it again"
         ) from error
     if not model.graph.node:
-        raise SliceError(f"{path} ({size} bytes) holds no operators, wanted an ONNX model: fetch or export it again")
+        raise SliceError(f"{shown} ({size} bytes) holds no operators, wanted an ONNX model: fetch or export it again")
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise SliceError(
-                f"{path} keeps {tensor.name!r} in an external file, wanted one self-contained file: "
+                f"{shown} keeps {tensor.name!r} in an external file, wanted one self-contained file: "
                 "load it with onnx.load and save it with onnx.save"
             )
     if model.graph.sparse_initializer:
-        raise SliceError(f"{path} has sparse initializers, wanted dense ones: export it without sparsity")
+        raise SliceError(f"{shown} has sparse initializers, wanted dense ones: export it without sparsity")
     return normalise(model)
 
 

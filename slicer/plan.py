@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import onnx
 
-from slicer.choose import Segment, choose, favored_batch, shares
-from slicer.cost import STAGE_S, batch_sizes, candidates, time_piece, time_segments
+from slicer.choose import Segment, settle
+from slicer.cost import candidates, estimates_ns
 from slicer.dynamise import free_batch
 from slicer.errors import SliceError
 from slicer.extract import Piece, extract
+from slicer.favor import favored_batch, favored_batches
 from slicer.fold import fold
 from slicer.frontier import Cut, Frontier, frontier
 from slicer.graph import Graph
@@ -25,12 +27,14 @@ from slicer.manifest import FILE_NAME, VERSION, Manifest, StageSpec, TensorSpec,
 from slicer.options import SliceOptions, usable_threads
 from slicer.probe import Probe, probe
 from slicer.samples import Values, ceilings, free_sizes, rows
+from slicer.segments import time_segments
 from slicer.sessions import Session
 from slicer.signature import Input, bind_arguments, read_inputs, write_inputs
+from slicer.timing import Clock, Link, batch_sizes, shares, time_chain
 from slicer.verify import verify
 
 MODEL_FILE = "model.onnx"
-SEGMENT_MAX_BATCH = 8  # enough to see a segment's favour; the stages themselves are timed up to max_batch
+STAGES_S = 4.0  # for timing the stages, one run at each size in any case
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,8 @@ def slice_model(model: Path, out: Path, options: SliceOptions, progress: Callabl
     with tempfile.TemporaryDirectory(prefix=".slicing-", dir=out) as name:
         scratch = Path(name)
         _take_model(model, scratch / MODEL_FILE)
-        found = analyse(scratch / MODEL_FILE, options, progress)
-        cuts = _choose_cuts(found, options, progress)
+        found = analyse(scratch / MODEL_FILE, options, progress, called=model)
+        cuts = choose_cuts(found, options, progress)
         stages = _write_stages(found, cuts, scratch, options, progress)
         manifest = Manifest(
             version=VERSION,
@@ -81,10 +85,12 @@ def slice_model(model: Path, out: Path, options: SliceOptions, progress: Callabl
     return read_manifest(out)
 
 
-def analyse(model: Path, options: SliceOptions, progress: Callable[[str], None] = _silent) -> Analysis:
-    """Load, fold and probe a model, and find where it may be cut."""
+def analyse(
+    model: Path, options: SliceOptions, progress: Callable[[str], None] = _silent, called: Path | None = None
+) -> Analysis:
+    """Load, fold and probe a model (which messages call `called`), and find where it may be cut."""
     threads = usable_threads(options.threads)
-    source = load_model(model)
+    source = load_model(model, called)
     bind_arguments(source, options.bind)
     inputs = read_inputs(source, options.shapes)
     write_inputs(source, inputs)
@@ -106,22 +112,33 @@ def analyse(model: Path, options: SliceOptions, progress: Callable[[str], None] 
     return Analysis(graph, inputs, probed, cuts)
 
 
-def _choose_cuts(found: Analysis, options: SliceOptions, progress: Callable[[str], None]) -> list[Cut]:
-    """The cuts of the chosen plan, with the model's two ends."""
+def choose_cuts(
+    found: Analysis, options: SliceOptions, progress: Callable[[str], None] = _silent, now_s: Clock = time.perf_counter
+) -> list[Cut]:
+    """The cuts of the chosen plan, with the model's two ends. Raises SliceError where it has too few legal cuts."""
     most = len(found.frontier.legal) + 1
     if options.stages > most:
         raise SliceError(f"{options.stages} stages were asked, this model has at most {most}: ask for {most} or fewer")
     every = found.frontier.cuts
     if options.stages == 1:
         return [every[0], every[-1]]
-    tensors = found.probe.tensors
-    places = candidates(found.graph, tensors, found.frontier, options.stages)
+    graph, tensors = found.graph, found.probe.tensors
+    places = candidates(graph, tensors, found.frontier, options.stages)
     edges = [every[place] for place in (0, *places, len(every) - 1)]
-    sizes = batch_sizes(min(options.max_batch, SEGMENT_MAX_BATCH))
     threads = usable_threads(options.threads)
-    times = time_segments(found.graph, tensors, edges, _row(found, options), sizes, threads, progress)
-    segments = [Segment(share, favored_batch(time)) for share, time in zip(shares(times), times, strict=True)]
-    plan = choose(segments, [every[place].alive_bytes_per_row for place in places], options.stages)
+    row = _row(found, options)
+    times = time_segments(graph, tensors, edges, row, options.max_batch, threads, progress, now_s)
+    measured = shares(times.latencies_ms)
+    favored = favored_batches(times.latencies_ms, measured)
+    estimates = estimates_ns(graph, tensors, edges)
+    whole_ns = sum(estimates) or 1.0
+    plan = settle(
+        [Segment(share, batch) for share, batch in zip(measured, favored, strict=True)],
+        [estimate / whole_ns for estimate in estimates],
+        [every[place].alive_bytes_per_row for place in places],
+        options.stages,
+        times.noise,
+    )
     progress(
         f"chose {len(plan.cuts)} of {len(places)} candidate cuts; the slowest stage takes {plan.slowest:.0%} of the whole"
     )
@@ -135,18 +152,19 @@ def _row(found: Analysis, options: SliceOptions) -> Values:
 def _write_stages(
     found: Analysis, cuts: Sequence[Cut], folder: Path, options: SliceOptions, progress: Callable[[str], None]
 ) -> tuple[StageSpec, ...]:
-    stages = []
-    values = _row(found, options)
+    threads = usable_threads(options.threads)
+    written: list[tuple[Piece, Path]] = []
+    links = []
     for index, (begin, end) in enumerate(pairwise(cuts)):
         piece = extract(found.graph, found.probe.tensors, begin, end)
         path = folder / f"stage_{index}.onnx"
         _write_model(piece, path)
-        session = Session(path, threads=usable_threads(options.threads))
-        latency_ms = time_piece(session, piece, values, batch_sizes(options.max_batch), STAGE_S)
-        values.update(session.run({name: values[name] for name in piece.inputs}))
-        values = {name: value for name, value in values.items() if name in end.carried}
-        del session
-        last = index == len(cuts) - 2
+        written.append((piece, path))
+        links.append(Link(Session(path, threads=threads), piece.inputs, end.carried))
+    latencies_ms = time_chain(links, _row(found, options), batch_sizes(options.max_batch), STAGES_S).best_ms()
+    stages = []
+    for index, ((piece, path), end, latency_ms) in enumerate(zip(written, cuts[1:], latencies_ms, strict=True)):
+        last = index == len(written) - 1
         stages.append(
             StageSpec(
                 index=index,

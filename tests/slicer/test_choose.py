@@ -69,12 +69,14 @@ def test_many_segments_are_as_exact_as_few() -> None:
 EVEN = [1 / 24] * 24
 
 
-@given(st.lists(st.floats(0.9, 1.1), min_size=24, max_size=24), st.sampled_from([2, 3, 4, 6]))
+@given(st.lists(st.floats(0.95, 1.05), min_size=26, max_size=26), st.sampled_from([3, 4, 5, 6, 7]))
 @settings(deadline=None, max_examples=200, derandomize=True)
-def test_noise_within_a_tenth_never_changes_the_plan_of_an_even_net(noise: list[float], stages: int) -> None:
-    measured = [Segment(share * factor, 1) for share, factor in zip(EVEN, noise, strict=True)]
-    place = 24 // stages
-    assert settle(measured, EVEN, [100] * 23, stages, 0.0).cuts == tuple(range(place - 1, 23, place))
+def test_noise_of_five_percent_never_changes_the_plan_of_an_even_net(noise: list[float], stages: int) -> None:
+    # 26 segments divide by none of these: many plans cost the same, and noise alone would choose among them.
+    even = [1 / 26] * 26
+    measured = [Segment(share * factor, 1) for share, factor in zip(even, noise, strict=True)]
+    wanted = choose([Segment(share, 1) for share in even], [100] * 25, stages).cuts
+    assert settle(measured, even, [100] * 25, stages, 0.0).cuts == wanted
 
 
 @given(st.lists(st.floats(0.95, 1.05), min_size=24, max_size=24))

@@ -140,8 +140,8 @@ def blocks(blocks: int) -> nets.Net:
 
 @pytest.fixture(scope="module")
 def residual(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
-    path = blocks(12).write(tmp_path_factory.mktemp("residual") / "net.onnx", "end")
-    return analyse(path, SliceOptions(stages=3, threads=1))
+    path = blocks(13).write(tmp_path_factory.mktemp("residual") / "net.onnx", "end")
+    return analyse(path, SliceOptions(stages=4, threads=1))
 
 
 def positions(found: Analysis, clock: Clock, slow: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -153,11 +153,11 @@ def positions(found: Analysis, clock: Clock, slow: int, monkeypatch: pytest.Monk
 
     with monkeypatch.context() as patch:
         patch.setattr(segments, "Session", session_on(clock, cost_s))
-        options = SliceOptions(stages=3, threads=1, max_batch=4)
+        options = SliceOptions(stages=4, threads=1, max_batch=4)
         return [cut.position for cut in choose_cuts(found, options, lambda _: None, clock)]
 
 
-@pytest.mark.parametrize(("slow", "wanted"), [(12, [0, 16, 32, 49]), (8, [0, 32, 40, 49])])
+@pytest.mark.parametrize(("slow", "wanted"), [(13, [0, 14, 28, 40, 53]), (8, [0, 24, 36, 44, 53])])
 def test_same_file_same_plan(residual: Analysis, slow: int, wanted: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether the estimate is right (no block is slow) or the measurement has to say otherwise."""
     assert positions(residual, Clock(), slow, monkeypatch) == wanted
