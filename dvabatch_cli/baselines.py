@@ -11,7 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -100,7 +100,7 @@ def swept(
                 Trial(setting, profile, limits, point.process, lengths, turn.queries, seed) for setting in entering
             ]
             with _interrupts_held():
-                means = pool.map(_mean_ns, trials, chunksize=4)
+                means = pool.map(_mean_ns, trials)
             ranked = sorted(zip(means, entering, strict=True), key=lambda pair: pair[0])
     return [contender_of(setting, profile, "swept") for _, setting in ranked[:BEST]]
 
@@ -134,14 +134,13 @@ def _mean_ns(trial: Trial) -> float:
 
 
 @contextmanager
-def _pool() -> Iterator[Executor]:
+def _pool() -> Iterator[ProcessPoolExecutor]:
     """One process a core; spawned, since forking a process with running threads is not safe."""
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
             yield pool
         except BaseException:
-            for child in multiprocessing.active_children():
-                child.kill()  # nobody wants any more what it simulates
+            pool.shutdown(wait=False, cancel_futures=True)  # only what runs already is waited for
             raise
 
 

@@ -261,5 +261,5 @@ def test_a_policys_defect_reaches_everybody_who_waits() -> None:
         for future in futures[1:]:
             with pytest.raises(OperationError, match="99"):
                 future.result(WAIT_S)
-        with pytest.raises(EngineError, match="not open: .*99"):
+        with pytest.raises(EngineError, match=r"not open: .*99"):
             runtime.submit(token_of(3))
