@@ -38,7 +38,10 @@ def bench(
         loaded = _loaded(config, overrides or (), quick=quick)
         folder = output or Path("results") / loaded.name
         experiment = Experiment(loaded, folder, simulated=False, quick=quick, say=speaker(as_json), trace=trace)
-        show(experiment.run(resume=resume, dry_run=dry_run), as_json=as_json)
+        if dry_run:
+            foresee(experiment, as_json=as_json)
+        else:
+            show(experiment.run(resume=resume), as_json=as_json)
 
 
 def _loaded(name: str, overrides: list[str] | tuple[str, ...], *, quick: bool) -> Config:
@@ -46,10 +49,15 @@ def _loaded(name: str, overrides: list[str] | tuple[str, ...], *, quick: bool) -
     return config.quick() if quick else config
 
 
-def show(finished: Finished | None, *, as_json: bool) -> None:
+def foresee(experiment: Experiment, *, as_json: bool) -> None:
+    """What a run would do, without doing it."""
+    plan = experiment.foresee()
+    if as_json:
+        print_json(plan)
+
+
+def show(finished: Finished, *, as_json: bool) -> None:
     """The report's tables, what the answers proved, and the exit code."""
-    if finished is None:
-        return
     report = finished.report
     if as_json:
         print_json({"folder": str(finished.folder), "runs": run_rows(report), "comparison": comparison_rows(report),

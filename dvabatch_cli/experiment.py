@@ -80,15 +80,12 @@ class Experiment:
         self._say = say
         self._trace = trace
 
-    def run(self, *, resume: bool = False, dry_run: bool = False) -> Finished | None:
-        """All points that are missing, then the report. A dry run says what would be done, and does nothing.
+    def run(self, *, resume: bool = False) -> Finished:
+        """All points that are missing, then the report.
 
         A Ctrl-C keeps the points measured so far and reports them, with exit code 130.
         """
         config, say = self._config, self._say
-        if dry_run:
-            self._foresee()
-            return None
         with ExitStack() as opened:
             opened.enter_context(ResultsLock(self._folder))
             self._check_folder(resume=resume)
@@ -134,16 +131,19 @@ class Experiment:
         baselines_of = {"untuned": 1, "swept": baselines.BEST}
         return len(self._config.policies) + sum(baselines_of[name] for name in self._config.baselines)
 
-    def _foresee(self) -> None:
+    def foresee(self) -> dict[str, Any]:
         """What a run would make first, how many points it has, and how long they may last at the most."""
         load = self._config.load
-        for what in missing_of(self._config):
-            self._say(f"would be made first: {what}")
         rates = len(load.utilization or load.request_rate or (None,))
         count = rates * len(load.seeds) * self._contenders()
-        bound_s = min((bound for bound in (load.duration_s, load.max_duration_s) if bound is not None), default=None)
-        lasting = "" if self._simulated or bound_s is None else f", at most {_duration(count * bound_s)} of load"
+        bounds = [bound for bound in (load.duration_s, load.max_duration_s) if bound is not None]
+        missing = missing_of(self._config)
+        for what in missing:
+            self._say(f"would be made first: {what}")
+        bound_s = None if self._simulated or not bounds else count * min(bounds)
+        lasting = "" if bound_s is None else f", at most {_duration(bound_s)} of load"
         self._say(f"{count} points{lasting}, results in {self._folder}; nothing was measured")
+        return {"folder": str(self._folder), "points": count, "at_most_s": bound_s, "missing": missing}
 
     def _estimate(self, loads: list[LoadPoint]) -> None:
         """How many points, and for real runs how long their schedules last."""

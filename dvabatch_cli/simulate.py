@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dvabatch_cli.app import app
-from dvabatch_cli.bench import ConfigName, show
+from dvabatch_cli.bench import ConfigName, foresee, show
 from dvabatch_cli.config import load_config
 from dvabatch_cli.console import one_message, speaker
 from dvabatch_cli.experiment import Experiment
@@ -33,4 +33,7 @@ def simulate(
             loaded = loaded.quick()
         folder = output or Path("results") / f"{loaded.name}_simulated"
         experiment = Experiment(loaded, folder, simulated=True, quick=quick, say=speaker(as_json), trace=trace)
-        show(experiment.run(resume=resume, dry_run=dry_run), as_json=as_json)
+        if dry_run:
+            foresee(experiment, as_json=as_json)
+        else:
+            show(experiment.run(resume=resume), as_json=as_json)

@@ -105,8 +105,9 @@ class RealBed:
         machine, observer = self._serve(contender, schedule, trace)
         lengths = schedule.lengths
         tally = Tally(self._config.checks.tolerance)
+        answered = [query_id for query_id in self._candidates(schedule) if query_id in observer.answers]
         wrong = tally.check(
-            observer.answers,
+            {query_id: observer.answers[query_id] for query_id in answered[: self._config.checks.sample]},
             self._reference,
             lambda query_id: None if lengths is None else int(lengths[query_id]),
             self._free_axes,
@@ -138,7 +139,7 @@ class RealBed:
             limits_of(self._config, self._profile.stages, contender.max_queue), self._profile, contender.policy
         )
         observer = JournalObserver(
-            Journal(len(schedule), self._profile.stages, lengths), self._profile, self._sample(schedule)
+            Journal(len(schedule), self._profile.stages, lengths), self._profile, self._candidates(schedule)
         )
         recorder = None if trace is None else Recorder(machine, trace)
         driver = ThreadedDriver(machine, self._table, observer, recorder=recorder)
@@ -194,10 +195,14 @@ class RealBed:
                 if sender is not None:
                     sender.join()
 
-    def _sample(self, schedule: Schedule) -> list[int]:
-        """Queries across the whole run, drawn from the schedule's seed."""
-        count = min(self._config.checks.sample, len(schedule))
-        return sorted(np.random.default_rng(schedule.seed).choice(len(schedule), count, replace=False).tolist())
+    def _candidates(self, schedule: Schedule) -> list[int]:
+        """Queries across the whole run, drawn from the schedule's seed, in the order in which they are wanted.
+
+        Twice as many as are checked: some may be rejected or fail.
+        """
+        count = min(2 * self._config.checks.sample, len(schedule))
+        drawn: list[int] = np.random.default_rng(schedule.seed).choice(len(schedule), count, replace=False).tolist()
+        return drawn
 
 
 class Rows(Protocol):

@@ -203,21 +203,28 @@ class Profiler:
         rounds = max(2, min(self._effort.most, math.ceil(self._effort.budget_s * 1000 / 3 / (chain_ms * count))))
         gate = threading.Barrier(count)
         took_ms: list[float] = []
+        errors: list[Exception] = []
 
         def work(buffer_set: int) -> None:
             place = Place(buffer_set, 0, size)
-            self._fill(place, 0)
-            gate.wait()
-            began_ns = time.perf_counter_ns()
-            for _ in range(rounds):
-                self._run_chain(place, 0)
-            took_ms.append((time.perf_counter_ns() - began_ns) / NS_PER_MS / rounds)
+            try:
+                self._fill(place, 0)
+                gate.wait()
+                began_ns = time.perf_counter_ns()
+                for _ in range(rounds):
+                    self._run_chain(place, 0)
+                took_ms.append((time.perf_counter_ns() - began_ns) / NS_PER_MS / rounds)
+            except Exception as error:  # noqa: BLE001 -- raised below, where the profile is asked for
+                errors.append(error)
+                gate.abort()  # nobody waits for a thread that will not come
 
         threads = [threading.Thread(target=work, args=(index,)) for index in range(count)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        if errors:
+            raise errors[0]
         return sum(took_ms) / len(took_ms)
 
     def _time_costs(self, draft: Profile) -> Costs:
