@@ -35,9 +35,12 @@ from dvabatch_cli.config import Config
 from dvabatch_cli.wiring import Contender, LoadPoint, limits_of, payloads_of
 from dvabatch_cli.workspace import Prepared
 from engines.base import Array, StageEngine
+from engines.priority import going_first
 
 _ANCHOR_AHEAD_NS = 50_000_000
-_SWITCH_INTERVAL_S = 1e-4  # a thread that holds the interpreter makes a sleeper at most this late
+# How long a thread that computes in Python may keep the interpreter. Short looks better and is worse: the driver, forced to
+# hand it over, then waits until the other thread has had its turn on a core that the engines fill.
+_SWITCH_INTERVAL_S = 5e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,7 @@ class RealBed:
 
         launcher = Launcher(self._stages, self._table, payload, self._rows.pads, driver.post)
         stopped = threading.Event()
-        with _short_switch_interval():
+        with _switch_interval(), going_first():
             anchor_ns = time.perf_counter_ns() + _ANCHOR_AHEAD_NS
             driver.set_anchor(anchor_ns)
             sender = None
@@ -262,7 +265,7 @@ def deadline_ns(config: Config) -> int | None:
 
 
 @contextmanager
-def _short_switch_interval() -> Iterator[None]:
+def _switch_interval() -> Iterator[None]:
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:

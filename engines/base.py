@@ -7,7 +7,7 @@ may call `run` at once: one for each executor of the stage.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -55,6 +55,13 @@ class StageEngine(Protocol):
 
         Raises:
             EngineError: the stage did not run; `outputs` hold nothing of use.
+        """
+
+    def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Callable[[], None]:
+        """`run` on these rows, prepared: each call reads and fills them anew. They must outlive it.
+
+        Raises:
+            EngineError: the rows do not fit; the call itself raises it where the stage did not run.
         """
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,18 +126,28 @@ class OnnxRuntimeEngine:
         self._session = None
 
     def run(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        self.bind(inputs, outputs)()
+
+    def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Callable[[], None]:
         session = self._opened()
         binding = session.io_binding()
         try:
-            for name, array in inputs.items():
+            for name, array in (*inputs.items(), *self._fed.items()):
                 binding.bind_input(name, "cpu", 0, array.dtype, array.shape, self._address(name, array))
             for name, array in outputs.items():
                 binding.bind_output(name, "cpu", 0, array.dtype, array.shape, self._address(name, array))
-            session.run_with_iobinding(binding)
         except EngineError:
             raise
         except Exception as error:  # ONNX Runtime's own types derive from Exception only
             raise EngineError(f"{self._file.name}: {error}") from error
+
+        def run() -> None:
+            try:
+                session.run_with_iobinding(binding)
+            except Exception as error:  # ONNX Runtime's own types derive from Exception only
+                raise EngineError(f"{self._file.name}: {error}") from error
+
+        return run
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         session = self._opened()
@@ -150,7 +160,7 @@ class OnnxRuntimeEngine:
 
     def _address(self, name: str, array: Array) -> int:
         """Where the rows begin. ONNX Runtime takes an address and a shape, and would read past strides unawares."""
-        if not array.flags.c_contiguous or not 0 < len(array) <= self.max_batch:
+        if not array.flags.c_contiguous or not (name in self._fed or 0 < len(array) <= self.max_batch):
             raise EngineError(
                 f"{self._file.name}: {name} is {array.dtype}{list(array.shape)}, strides {list(array.strides)}; "
                 f"wanted 1 to {self.max_batch} C-contiguous rows"

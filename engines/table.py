@@ -89,6 +89,9 @@ class TableEngine:
         np.copyto(answers, rows)
         np.add(answers[..., 1], 1, out=answers[..., 1])
 
+    def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Callable[[], None]:
+        return lambda: self.run(inputs, outputs)
+
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         rows = inputs[self.inputs[0].name]
         outputs = {self.outputs[0].name: np.empty_like(rows)}

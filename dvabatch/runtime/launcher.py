@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from dvabatch.batching.commands import Launch
 from dvabatch.batching.events import Event, LaunchFailed, LaunchFinished
+from dvabatch.batching.place import Place
 from dvabatch.runtime.padding import PayloadError, fill_row
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.workers import Workers
 from engines.base import Array, StageEngine
 from engines.errors import EngineError
+
+_MOST_PREPARED = 8192  # some hundred bytes each
 
 
 class Launcher:
@@ -34,6 +37,7 @@ class Launcher:
         self._report = report
         self._workers = Workers("launch")
         self._lock = threading.Lock()
+        self._prepared: dict[tuple[int, int, Place], Callable[[], None]] = {}
         self._under_way: set[int] = set()  # running, or queued behind another
         self._queued: dict[int, Launch] = {}  # by the launch that each waits for
 
@@ -51,25 +55,41 @@ class Launcher:
 
     def _work(self, launch: Launch | None) -> None:
         while launch is not None:
-            self._report(self._run(launch))
+            event = self._run(launch)
+            self._report(event)
             with self._lock:
                 self._under_way.remove(launch.id)
                 launch = self._queued.pop(launch.id, None)
 
     def _run(self, launch: Launch) -> Event:
-        layout = self._table.layout
+        """All of Python's work comes first. A thread that has computed for long is due to be preempted, and one that is
+        preempted while it holds the interpreter stops the driver, and all others, for the system's time slice.
+        """
+        finished = LaunchFinished(launch.id)
         try:
+            runs = [self._bound(stage, launch) for stage in range(launch.first_stage, launch.last_stage + 1)]
             if launch.first_stage == 0:
                 self._fill(launch)
-            for stage in range(launch.first_stage, launch.last_stage + 1):
-                inputs = self._table.rows(launch.place, launch.lane, layout.reads[stage])
-                outputs = self._table.rows(launch.place, launch.lane, layout.writes[stage])
-                self._stages[stage].run(inputs, outputs)
+            for run in runs:
+                run()
         except (EngineError, PayloadError) as error:
             return LaunchFailed(launch.id, str(error))
         except Exception as error:  # noqa: BLE001 -- an engine's defect fails its own queries, with its name, and nobody else's
             return LaunchFailed(launch.id, f"{type(error).__name__}: {error}")
-        return LaunchFinished(launch.id)
+        return finished
+
+    def _bound(self, stage: int, launch: Launch) -> Callable[[], None]:
+        """A stage on the launch's rows. The same places come again and again, so what was prepared for them is kept."""
+        key = stage, launch.lane, launch.place
+        run = self._prepared.get(key)
+        if run is None:
+            layout = self._table.layout
+            inputs = self._table.rows(launch.place, launch.lane, layout.reads[stage])
+            outputs = self._table.rows(launch.place, launch.lane, layout.writes[stage])
+            if len(self._prepared) >= _MOST_PREPARED:
+                self._prepared.clear()
+            run = self._prepared[key] = self._stages[stage].bind(inputs, outputs)
+        return run
 
     def _fill(self, launch: Launch) -> None:
         rows = self._table.rows(launch.place, launch.lane, self._table.layout.inputs)

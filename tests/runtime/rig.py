@@ -79,6 +79,9 @@ class Around:
         self._before(inputs[self.inputs[0].name])
         self._engine.run(inputs, outputs)
 
+    def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Callable[[], None]:
+        return lambda: self.run(inputs, outputs)
+
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return self._engine.infer(inputs)
 
