@@ -135,15 +135,22 @@ def test_a_stage_that_raises_sometimes_fails_its_own_queries_and_the_bench_goes_
 ) -> None:
     config = model_config(tmp_path, policies=[NORMAL, LOAD], load=BURST)
     dvabatch("bench", config, "-o", tmp_path / "right")
-    run, runs = OnnxRuntimeEngine.run, [0]
+    bind, runs = OnnxRuntimeEngine.bind, [0]
 
-    def sometimes(self: OnnxRuntimeEngine, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
-        runs[0] += 1
-        if runs[0] % 7 == 0:
-            raise EngineError("the stage is hot")
-        run(self, inputs, outputs)
+    def sometimes(
+        self: OnnxRuntimeEngine, inputs: Mapping[str, Array], outputs: Mapping[str, Array]
+    ) -> Callable[[], None]:
+        run = bind(self, inputs, outputs)
 
-    monkeypatch.setattr(OnnxRuntimeEngine, "run", sometimes)
+        def attempt() -> None:
+            runs[0] += 1
+            if runs[0] % 7 == 0:
+                raise EngineError("the stage is hot")
+            run()
+
+        return attempt
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "bind", sometimes)
     done = dvabatch("bench", config, "-o", tmp_path / "out")
     report = report_of(tmp_path / "out")
     assert done.code == 4
