@@ -24,9 +24,7 @@ install: .venv/installed  ## make .venv with the locked dependencies
 install-test: .venv/installed-test  ## the same with the test extras
 
 demo: .venv/installed  ## slice, build, prove and bench ResNet-152 at a small input: results/demo/
-	@# A host too busy to send on time makes points INVALID, which the table says (exit code 4); wrong answers fail the demo.
-	$(BIN)/dvabatch bench demo.json -o results/demo || { test $$? -eq 4 && $(BIN)/python -c \
-	  "import json; assert json.load(open('results/demo/report.json'))['correctness']['passed'], 'wrong answers'"; }
+	$(BIN)/dvabatch bench demo.json -o results/demo
 
 test: lint types unit  ## everything that CI runs
 
