@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from dvabatch.batching.place import Place
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(NamedTuple):
     """Run stages `first_stage` to `last_stage` on the rows of `place`, row i being `query_ids[i]`.
 
     `executors[k]` is the executor of stage `first_stage + k`; all are held until the launch ends. With `after`, start
     when that launch has ended (in success or failure) on the executors it leaves; if that launch is lost, forget this one.
+
+    The most frequent command, and the widest: a named tuple is made four times faster than a frozen dataclass.
     """
 
     id: int

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dvabatch.batching.errors import LawError
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Rows `first_row` to `first_row + rows - 1` of every boundary tensor in one buffer set."""
 
     buffer_set: int

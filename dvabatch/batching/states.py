@@ -81,13 +81,18 @@ EXECUTOR_TRANSITIONS: Final[Mapping[tuple[ExecutorState, ExecutorEvent], Executo
 }
 
 
+# The same tables as rows of columns, because every launch takes several steps: an index is twice as fast as a pair's hash.
+_BATCH_STEPS: Final = tuple(tuple(BATCH_TRANSITIONS.get((s, e)) for e in BatchEvent) for s in BatchState)
+_EXECUTOR_STEPS: Final = tuple(tuple(EXECUTOR_TRANSITIONS.get((s, e)) for e in ExecutorEvent) for s in ExecutorState)
+
+
 def next_batch_state(batch_id: int, state: BatchState, event: BatchEvent) -> BatchState:
     """The state behind `event`.
 
     Raises:
         TransitionError: the table holds no such step; the message names batch, state and event.
     """
-    following = BATCH_TRANSITIONS.get((state, event))
+    following = _BATCH_STEPS[state][event]
     if following is None:
         raise TransitionError(f"batch {batch_id} is {state.name} and cannot be {event.name}")
     return following
@@ -99,7 +104,7 @@ def next_executor_state(stage: int, index: int, state: ExecutorState, event: Exe
     Raises:
         TransitionError: the table holds no such step; the message names executor, state and event.
     """
-    following = EXECUTOR_TRANSITIONS.get((state, event))
+    following = _EXECUTOR_STEPS[state][event]
     if following is None:
         raise TransitionError(f"executor {index} of stage {stage} is {state.name} and cannot be {event.name}")
     return following

@@ -13,9 +13,7 @@ from typing import IO, Any, get_args
 
 from dvabatch.batching.commands import Command
 from dvabatch.batching.events import Event
-from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine
-from dvabatch.batching.place import Place
 from dvabatch.batching.query import Query
 
 VERSION = 1
@@ -41,7 +39,7 @@ class Recorder:
 
 def encode(fact: Event | Command) -> list[Any]:
     """A fact as [name, field, ...]; values inside it as plain lists."""
-    return [type(fact).__name__, *(_plain(getattr(fact, field.name)) for field in dataclasses.fields(fact))]
+    return [type(fact).__name__, *_plain(fact)]
 
 
 def decode_event(entry: Sequence[Any]) -> Event:
@@ -91,10 +89,10 @@ def _header(machine: Machine) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (Query, Place, Limits)):
-        return [_plain(getattr(value, field.name)) for field in dataclasses.fields(value)]
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        return [_plain(getattr(value, field.name)) for field in dataclasses.fields(value)]
     return value
 
 
