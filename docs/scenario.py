@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dvabatch.batching.commands import Command, Deliver, Launch
@@ -110,12 +110,11 @@ class _Noting:
         self._story = story
         self.digest = policy.digest
 
-    def plan(self, view: View) -> Sequence[Operation]:
-        operations = self._policy.plan(view)
-        for operation in operations:
+    def plan(self, view: View) -> Iterator[Operation]:
+        for operation in self._policy.plan(view):
             if not isinstance(operation, Wake):
                 self._note(view, operation)
-        return operations
+            yield operation
 
     def _note(self, view: View, operation: Operation) -> None:
         now_ms = view.now_ns / NS_PER_MS

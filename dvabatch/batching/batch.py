@@ -15,8 +15,8 @@ class Batch:
     """
 
     __slots__ = (
-        "cancelled", "first_launch_ns", "head", "id", "lane", "launch_id",
-        "place", "queries", "stage", "state", "tail", "through",
+        "boundary", "cancelled", "first_launch_ns", "head", "id", "lane", "launch_id",
+        "place", "queries", "stage", "state", "tail",
     )  # fmt: skip
 
     def __init__(self, batch_id: int, lane: int, queries: list[Query], place: Place, stage: int = 0) -> None:
@@ -25,7 +25,7 @@ class Batch:
         self.queries = queries
         self.place = place
         self.stage = stage  # the next one to run
-        self.through = stage - 1  # while RUNNING: the last stage of the launch in flight
+        self.boundary = stage  # where it stands, or will stand when its launch in flight ends
         self.state = BatchState.READY
         self.head: int | None = None
         self.tail: int | None = None
@@ -37,11 +37,6 @@ class Batch:
     def size(self) -> int:
         """Rows, cancelled ones included: what a launch costs."""
         return len(self.queries)
-
-    @property
-    def boundary(self) -> int:
-        """The boundary at which it stands, or will stand when its launch in flight ends."""
-        return self.through + 1 if self.state is BatchState.RUNNING else self.stage
 
     @property
     def live_ids(self) -> tuple[int, ...]:

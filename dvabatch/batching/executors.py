@@ -5,6 +5,7 @@ from __future__ import annotations
 from dvabatch.batching.states import ExecutorEvent, ExecutorState, next_executor_state
 
 _IDLE, _LOST = ExecutorState.IDLE, ExecutorState.LOST
+_TAKEN, _RETURNED = ExecutorEvent.TAKEN, ExecutorEvent.RETURNED
 
 
 class Executors:
@@ -13,34 +14,31 @@ class Executors:
     An owner holds one executor of every stage of its launch until the launch ends on the device.
     """
 
-    __slots__ = ("_idle", "_owner", "_state", "_usable")
+    __slots__ = ("_free", "_owner", "_state", "_usable", "idle")
 
     def __init__(self, stages: int, per_stage: int) -> None:
         self._state = [[_IDLE] * per_stage for _ in range(stages)]
         self._owner: list[list[int | None]] = [[None] * per_stage for _ in range(stages)]
-        self._idle = [list(range(per_stage - 1, -1, -1)) for _ in range(stages)]  # taken from the end
+        self._free = [list(range(per_stage - 1, -1, -1)) for _ in range(stages)]  # taken from the end
         self._usable = [per_stage] * stages
-
-    def idle(self, stage: int) -> int:
-        return len(self._idle[stage])
-
-    def idle_by_stage(self) -> list[int]:
-        return [len(idle) for idle in self._idle]
+        self.idle = [per_stage] * stages  # how many are free, by stage
 
     def idle_through(self, first: int, last: int) -> bool:
         """Whether every stage of the span has an idle executor."""
-        return all(self._idle[first : last + 1])
+        return all(self.idle[first : last + 1])
 
     def usable(self, stage: int) -> int:
         """Executors of this stage that are not lost."""
         return self._usable[stage]
 
     def take(self, first: int, last: int, launch_id: int) -> tuple[int, ...]:
+        """One idle executor of every stage of the span."""
         taken = []
         for stage in range(first, last + 1):
-            index, states = self._idle[stage].pop(), self._state[stage]
-            states[index] = next_executor_state(stage, index, states[index], ExecutorEvent.TAKEN)
+            index, states = self._free[stage].pop(), self._state[stage]
+            states[index] = next_executor_state(stage, index, states[index], _TAKEN)
             self._owner[stage][index] = launch_id
+            self.idle[stage] -= 1
             taken.append(index)
         return tuple(taken)
 
@@ -51,20 +49,23 @@ class Executors:
 
     def put_back(self, first: int, executors: tuple[int, ...]) -> None:
         """The launch that held these has ended on the device. Lost ones stay lost."""
-        for stage, index in enumerate(executors, first):
+        stage = first
+        for index in executors:
             states = self._state[stage]
-            if states[index] is _LOST:
-                continue
-            states[index] = next_executor_state(stage, index, states[index], ExecutorEvent.RETURNED)
-            self._owner[stage][index] = None
-            self._idle[stage].append(index)
+            if states[index] is not _LOST:
+                states[index] = next_executor_state(stage, index, states[index], _RETURNED)
+                self._owner[stage][index] = None
+                self._free[stage].append(index)
+                self.idle[stage] += 1
+            stage += 1
 
     def lose(self, stage: int, index: int) -> int | None:
         """Takes an executor out for good; answers with the launch that was on it. Losing it again changes nothing."""
         if self._state[stage][index] is ExecutorState.LOST:
             return None
         if self._state[stage][index] is _IDLE:
-            self._idle[stage].remove(index)
+            self._free[stage].remove(index)
+            self.idle[stage] -= 1
         self._state[stage][index] = next_executor_state(stage, index, self._state[stage][index], ExecutorEvent.DIED)
         self._usable[stage] -= 1
         owner, self._owner[stage][index] = self._owner[stage][index], None

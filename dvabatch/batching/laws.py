@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 from dvabatch.batching.errors import LawError
@@ -58,8 +59,8 @@ def _executors_have_one_owner(ledger: Ledger) -> None:
             idle += state is ExecutorState.IDLE
             if owner != owned.get((stage, index)) or (state is ExecutorState.BUSY) != (owner is not None):
                 raise LawError(f"law 3: executor {index} of stage {stage} is {state.name} with owner {owner}")
-        if idle != ledger.executors.idle(stage):
-            raise LawError(f"law 3: stage {stage} has {idle} idle executors, {ledger.executors.idle(stage)} on offer")
+        if idle != ledger.executors.idle[stage]:
+            raise LawError(f"law 3: stage {stage} has {idle} idle executors, {ledger.executors.idle[stage]} on offer")
 
 
 def _batches_are_whole(ledger: Ledger) -> None:
@@ -69,6 +70,10 @@ def _batches_are_whole(ledger: Ledger) -> None:
         running = batch.state is BatchState.RUNNING
         if running != (batch.launch_id is not None) or (running and batch.launch_id not in ledger.launches):
             raise LawError(f"law 2: batch {batch.id} is {batch.state.name} with launch {batch.launch_id}")
+        if batch.boundary != (
+            ledger.launches[batch.launch_id].last_stage + 1 if batch.launch_id is not None else batch.stage
+        ):
+            raise LawError(f"law 2: batch {batch.id} stands before stage {batch.stage}, bound for {batch.boundary}")
         if batch.tail is not None and ledger.batch(batch.tail).head != batch.id:
             raise LawError(f"law 4: batch {batch.id} and its tail {batch.tail} disagree")
         if batch.head is not None and ledger.batch(batch.head).tail != batch.id:
@@ -77,6 +82,13 @@ def _batches_are_whole(ledger: Ledger) -> None:
             raise LawError(f"law 5: batch {batch.id} is held for nobody behind it")
         if not running and batch.is_empty:
             raise LawError(f"law 1: batch {batch.id} lives on without a query")
+
+    for lane in range(len(ledger.limits.lanes)):
+        found = Counter(batch.boundary for batch in ledger.batches if batch.lane == lane)
+        if list(ledger.bound_for(lane)) != [found[boundary] for boundary in range(ledger.limits.stages + 1)]:
+            raise LawError(
+                f"law 2: lane {lane} counts {ledger.bound_for(lane)} batches by boundary, it has {dict(found)}"
+            )
 
 
 def _something_is_outstanding(ledger: Ledger, *, wake_pending: bool) -> None:

@@ -27,8 +27,8 @@ class Ledger:
     """Everything the machine knows at `now_ns`."""
 
     __slots__ = (
-        "_batches", "executors", "followers", "launches", "limits", "next_batch_id",
-        "next_launch_id", "now_ns", "profile", "ready_by_id", "sets", "waiting",
+        "_batches", "_bound_for", "executors", "followers", "idle", "idle_through", "launches", "limits",
+        "next_batch_id", "next_launch_id", "now_ns", "profile", "ready_by_id", "sets", "waiting",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, profile: Profile) -> None:
@@ -38,7 +38,10 @@ class Ledger:
         self.waiting = WaitingRoom(len(limits.lanes))
         self.sets = BufferSets(limits.buffer_sets, limits.max_batch)
         self.executors = Executors(limits.stages, limits.executors_per_stage)
+        self.idle, self.idle_through = self.executors.idle, self.executors.idle_through
         self._batches: dict[int, Batch] = {}
+        # By lane and boundary: how many batches stand there or are on their way.
+        self._bound_for = [[0] * (limits.stages + 1) for _ in limits.lanes]
         self.ready_by_id: dict[int, Batch] = {}
         self.launches: dict[int, Launch] = {}  # in flight
         self.followers: dict[int, int] = {}  # launch -> the launch queued behind it
@@ -76,19 +79,20 @@ class Ledger:
         except KeyError:
             raise OperationError(f"batch {batch_id} is not live; live are {sorted(self._batches)}") from None
 
-    def idle(self, stage: int) -> int:
-        return self.executors.idle(stage)
+    def hindmost_beside(self, batch_id: int) -> int:
+        batch = self.batch(batch_id)
+        for boundary, count in enumerate(self._bound_for[batch.lane]):
+            if count > (boundary == batch.boundary):
+                return boundary
+        return self.limits.stages
 
-    def idle_by_stage(self) -> list[int]:
-        return self.executors.idle_by_stage()
-
-    def idle_through(self, first: int, last: int) -> bool:
-        return self.executors.idle_through(first, last)
+    def bound_for(self, lane: int) -> Sequence[int]:
+        """How many live batches of a lane stand at each boundary, or will when their launch in flight ends."""
+        return self._bound_for[lane]
 
     def room(self, batch_id: int) -> int:
         batch = self.batch(batch_id)
-        last = batch if batch.tail is None else self._batches[batch.tail]
-        return self.sets.room_behind(last.place)
+        return self.sets.room_behind(batch.place if batch.tail is None else self._batches[batch.tail].place)
 
     def can_merge(self, head: int, tail: int) -> bool:
         first, second = self.batch(head), self.batch(tail)
@@ -160,7 +164,7 @@ class Ledger:
             starts = (head.first_launch_ns, tail.first_launch_ns)
             head.first_launch_ns = min(start for start in starts if start is not None)
         self.move(tail, BatchEvent.JOINED)
-        del self._batches[tail.id]
+        self._close(tail)
         return copies
 
     def split(self, operation: Split) -> list[Batch]:
@@ -174,7 +178,7 @@ class Ledger:
         if len(sizes) < 2 or min(sizes) < 1 or sum(sizes) != whole.size:
             raise OperationError(f"{operation}: wanted two or more positive sizes that sum to {whole.size}")
         self.move(whole, BatchEvent.DIVIDED)
-        del self._batches[whole.id]
+        self._close(whole)
         parts, row = [], 0
         self.sets.vacate(whole.id, whole.place.buffer_set, keep=True)
         for size in sizes:
@@ -208,7 +212,7 @@ class Ledger:
         """Puts a batch on one executor of every stage through `through`."""
         batch = self.batch(operation.batch)
         first, last, behind = batch.stage, operation.through, operation.behind
-        if not first <= last <= self.limits.last_stage:
+        if not first <= last < self.limits.stages:
             raise OperationError(f"{operation}: batch {batch.id} stands before stage {first} of {self.limits.stages}")
         launch_id = self.next_launch_id
         if behind is None:
@@ -229,7 +233,10 @@ class Ledger:
         if batch.tail is not None:  # it goes on without the tail
             self._untie(batch)
         self.next_launch_id += 1
-        batch.through = last
+        bound_for = self._bound_for[batch.lane]
+        bound_for[first] -= 1
+        bound_for[last + 1] += 1
+        batch.boundary = last + 1
         batch.launch_id = launch_id
         if batch.first_launch_ns is None:
             batch.first_launch_ns = self.now_ns
@@ -269,14 +276,24 @@ class Ledger:
         self._untie(batch)
         if batch.head is not None:
             self._untie(self._batches[batch.head])
-        del self._batches[batch.id]
+        self._close(batch)
         if rows_lost:
             self.sets.lose(batch.place.buffer_set)
         else:
             self.sets.vacate(batch.id, batch.place.buffer_set)
 
-    def arrived(self, batch: Batch) -> None:
-        """A batch stands at a boundary: a head that was held for it is free to merge."""
+    def void(self, batch: Batch) -> None:
+        """The launch of a batch never started: it stands where it stood."""
+        self.move(batch, BatchEvent.VOIDED)
+        batch.launch_id = None
+        bound_for = self._bound_for[batch.lane]
+        bound_for[batch.boundary] -= 1
+        bound_for[batch.stage] += 1
+        batch.boundary = batch.stage
+
+    def arrive(self, batch: Batch) -> None:
+        """A batch stands at a boundary between stages: a head that was held for it is free to merge."""
+        self.move(batch, BatchEvent.PASSED)
         if batch.head is not None:
             head = self._batches[batch.head]
             if head.state is _HELD and batch.stage >= head.stage:
@@ -294,7 +311,12 @@ class Ledger:
 
     def _open(self, batch: Batch) -> Batch:
         self._batches[batch.id] = self.ready_by_id[batch.id] = batch
+        self._bound_for[batch.lane][batch.stage] += 1
         return batch
+
+    def _close(self, batch: Batch) -> None:
+        del self._batches[batch.id]
+        self._bound_for[batch.lane][batch.boundary] -= 1
 
     def _new_id(self) -> int:
         batch_id = self.next_batch_id

@@ -1,8 +1,8 @@
 """The multi-entry multi-exit batching machine: events in, commands out, nothing else.
 
 One call of `handle` is one instant. Its events are applied in a fixed order (completions before arrivals, then by id), and
-then the policy plans until it has nothing to add. The machine holds no clock and starts nothing: a driver reports events
-with the time, and carries the commands out in order. Same events, same commands.
+then the policy plans, operation by operation, until it has nothing to add. The machine holds no clock and starts nothing: a
+driver reports events with the time, and carries the commands out in order. Same events, same commands.
 
 Laws it keeps, whatever the policy does (`laws.check` asserts them in debug):
  1. A query is waiting, in exactly one batch, or ended exactly once.
@@ -15,7 +15,7 @@ Laws it keeps, whatever the policy does (`laws.check` asserts them in debug):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from dvabatch.batching import laws
@@ -41,7 +41,7 @@ from dvabatch.batching.query import Query
 from dvabatch.batching.states import BatchEvent, BatchState
 from dvabatch.batching.view import View
 
-_MANY_ROUNDS: Final = 256
+_MANY: Final = 256
 
 
 class Policy(Protocol):
@@ -51,8 +51,11 @@ class Policy(Protocol):
     def digest(self) -> str:
         """Names the policy and every option that decides, so that a recorded run can be told apart from others."""
 
-    def plan(self, view: View) -> Sequence[Operation]:
-        """What to do now. Asked again after its operations are applied, until it answers nothing but `Wake`."""
+    def plan(self, view: View) -> Iterable[Operation]:
+        """What to do now, until there is nothing to add; asked once an instant.
+
+        Each operation is carried out before the next is taken: a generator sees in the view what its own have done.
+        """
 
 
 class Machine:
@@ -86,7 +89,6 @@ class Machine:
         self._lost: set[int] = set()  # launches whose end, should it come late, means nothing
         self._commands: list[Command] = []
         self._apply: dict[type, Callable[[Any], None]] = {
-            Advance: self._advance,
             New: self._new,
             Stretch: self._stretch,
             Merge: self._merge,
@@ -159,8 +161,7 @@ class Machine:
             self.ledger.end(batch, BatchEvent.COMPLETED)
             self._commands.append(Deliver(batch.live_ids))
         else:
-            self.ledger.move(batch, BatchEvent.PASSED)
-            self.ledger.arrived(batch)
+            self.ledger.arrive(batch)
             if self._dead is not None:
                 self._fail_doomed()
 
@@ -233,8 +234,7 @@ class Machine:
             follower = ledger.launches.pop(follower_id)
             self._lost.add(follower_id)
             batch = ledger.batch(follower.batch_id)
-            batch.launch_id = None
-            ledger.move(batch, BatchEvent.VOIDED)
+            ledger.void(batch)
             if batch.is_empty:
                 ledger.end(batch, BatchEvent.EMPTIED)
         del ledger.launches[launch.id]
@@ -279,36 +279,32 @@ class Machine:
     # Operations ---------------------------------------------------------------------------------------------------
 
     def _plan(self) -> None:
-        """Lets the policy answer until it adds nothing; the earliest wake-up of its last answer stands.
+        """Carries out what the policy answers; the earliest wake-up that it asks for stands.
 
         Operations act on waiting queries and ready batches only: where there are neither, the policy is not asked.
         """
-        ledger, plan, apply = self.ledger, self.policy.plan, self._apply
-        waiting, ready = ledger.waiting, ledger.ready_by_id
-        rounds, wake_ns = 0, None
-        while ready or waiting.count:
-            wake_ns = None
-            progress = False
-            for operation in plan(ledger):
-                if type(operation) is Wake:
-                    wake_ns = operation.at_ns if wake_ns is None else min(wake_ns, operation.at_ns)
-                else:
-                    apply[type(operation)](operation)
-                    progress = True
-            if not progress:
-                break
-            rounds += 1
-            # Every operation uses up something that waits or is ready, or makes parts of it; so many answers are a loop.
-            if rounds > _MANY_ROUNDS and rounds > 16 * (len(ledger.batches) + waiting.count + ledger.limits.max_batch):
+        ledger = self.ledger
+        if not ledger.ready_by_id and not ledger.waiting.count:
+            return
+        apply, commands = self._apply, self._commands
+        count, wake_ns = 0, None
+        for operation in self.policy.plan(ledger):
+            if type(operation) is Wake:
+                wake_ns = operation.at_ns if wake_ns is None else min(wake_ns, operation.at_ns)
+                continue
+            if type(operation) is Advance:
+                commands.append(ledger.launch(operation))
+            else:
+                apply[type(operation)](operation)
+            count += 1
+            # Every operation uses up something that waits or is ready, or makes parts of it: so many are a loop.
+            if count > _MANY and count > 16 * (len(ledger.batches) + ledger.waiting.count + ledger.limits.max_batch):
                 raise OperationError(f"policy {self.policy.digest} does not come to an end at {ledger.now_ns} ns")
         if wake_ns is not None:
             wake_ns = max(wake_ns, ledger.now_ns + 1)
             if wake_ns != self.wake_ns:
                 self.wake_ns = wake_ns
-                self._commands.append(WakeAt(wake_ns))
-
-    def _advance(self, operation: Advance) -> None:
-        self._commands.append(self.ledger.launch(operation))
+                commands.append(WakeAt(wake_ns))
 
     def _new(self, operation: New) -> None:
         self.ledger.open(operation)

@@ -62,11 +62,13 @@ class BufferSets:
 
     def claim(self, tenant: int, place: Place) -> Place:
         """Makes `tenant` the one owner of `place`."""
-        tenants = self._tenants[place.buffer_set]
-        if place.end_row > self.rows:
+        buffer_set, first, rows = place
+        end = first + rows
+        tenants = self._tenants[buffer_set]
+        if end > self.rows:
             raise LawError(f"{place} ends behind the set's {self.rows} rows")
         for other, held in tenants.items():
-            if other != tenant and held.first_row < place.end_row and place.first_row < held.end_row:
+            if held.first_row < end and first < held.first_row + held.rows and other != tenant:
                 raise LawError(f"{place} for batch {tenant} overlaps {held} of batch {other}")
         tenants[tenant] = place
         return place
@@ -85,11 +87,13 @@ class BufferSets:
 
     def room_behind(self, place: Place) -> int:
         """How many rows right behind `place` belong to nobody."""
-        end = place.end_row
+        end = place.first_row + place.rows
         nearest = self.rows
-        for held in self._tenants[place.buffer_set].values():
-            if end <= held.first_row < nearest:
-                nearest = held.first_row
+        tenants = self._tenants[place.buffer_set]
+        if len(tenants) > 1:
+            for held in tenants.values():
+                if end <= held.first_row < nearest:
+                    nearest = held.first_row
         return nearest - end
 
     def tenants(self, buffer_set: int) -> dict[int, Place]:

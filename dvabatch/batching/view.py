@@ -28,8 +28,11 @@ class WaitingView(Protocol):
     def first(self, lane: int, count: int) -> tuple[int, ...]:
         """The ids of the first `count` of a lane, or of all if they are fewer."""
 
-    def first_of_any(self, count: int) -> tuple[Query, ...]:
-        """The first `count` over all lanes."""
+    def oldest_of_any(self) -> Query | None:
+        """The one that came first over all lanes."""
+
+    def first_of_any(self, count: int) -> tuple[int, tuple[int, ...]]:
+        """The ids of the first `count` over all lanes, or of all, behind the lane that is long enough for them (0: none)."""
 
 
 class BatchView(Protocol):
@@ -78,7 +81,7 @@ class View(Protocol):
     def sets_in_use(self) -> int: ...
     @property
     def next_batch_id(self) -> int:
-        """The id that the next `New` or `Split` of this answer gives to the first batch it makes."""
+        """The id that the next `New`, `Stretch` or `Split` gives to the first batch it makes."""
 
     @property
     def batches(self) -> Iterable[BatchView]:
@@ -95,14 +98,15 @@ class View(Protocol):
     def batch(self, batch_id: int) -> BatchView:
         """A live batch by its id."""
 
-    def idle(self, stage: int) -> int:
-        """How many executors of this stage are free."""
-
-    def idle_by_stage(self) -> list[int]:
-        """The same for every stage, as a list of the caller's own."""
+    @property
+    def idle(self) -> Sequence[int]:
+        """How many executors of each stage are free."""
 
     def idle_through(self, first: int, last: int) -> bool:
         """Whether every stage of this span has a free executor."""
+
+    def hindmost_beside(self, batch_id: int) -> int:
+        """The boundary of the hindmost other batch of this one's lane (standing or bound for it); `stages` if it is alone."""
 
     def room(self, batch_id: int) -> int:
         """How many queries a stretch of this batch may take: the free rows behind it, or behind its waiting tail."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import heapq
 import math
 from itertools import islice
+from operator import attrgetter
 
 from dvabatch.batching.query import Query
+
+_by_id = attrgetter("id")
 
 
 class WaitingRoom:
@@ -34,10 +37,22 @@ class WaitingRoom:
     def first(self, lane: int, count: int) -> tuple[int, ...]:
         return tuple(islice(self._queues[lane], count))
 
-    def first_of_any(self, count: int) -> tuple[Query, ...]:
-        """The queries that came first, whatever their lane."""
-        heads = (islice(queue.values(), count) for queue in self._queues if queue)
-        return tuple(islice(heapq.merge(*heads, key=lambda query: query.id), count))
+    def oldest_of_any(self) -> Query | None:
+        heads = [next(iter(queue.values())) for queue in self._queues if queue]
+        return min(heads, key=_by_id, default=None)
+
+    def first_of_any(self, count: int) -> tuple[int, tuple[int, ...]]:
+        """The ids that came first, whatever their lane, behind the longest lane among them."""
+        ids: list[int] = []
+        for queue in self._queues:
+            ids += islice(queue, count)
+        ids.sort()
+        del ids[count:]
+        last = ids[-1] if ids else -1
+        longest = max(
+            (lane for lane, queue in enumerate(self._queues) if queue and next(iter(queue)) <= last), default=0
+        )
+        return longest, tuple(ids)
 
     def find(self, query_id: int) -> tuple[int, Query] | None:
         """The query and its own lane."""
@@ -48,11 +63,14 @@ class WaitingRoom:
         return None
 
     def take(self, lane: int, query_ids: tuple[int, ...]) -> list[Query] | None:
-        """Takes these queries out, all or (if one of them does not wait in this lane or a shorter one) none."""
+        """Takes these queries out, all or (if one of them does not wait in this lane or a shorter one) none.
+
+        No id may be given twice.
+        """
         queue = self._queues[lane]
         if queue.keys() >= set(query_ids):
             self.count -= len(query_ids)
-            return [queue.pop(query_id) for query_id in query_ids]
+            return list(map(queue.pop, query_ids))
         found = [self.find(query_id) for query_id in query_ids]
         if any(entry is None or entry[0] > lane for entry in found):
             return None

@@ -19,7 +19,8 @@ NEVER = 1 << 62
 _DONE_NS = 0.5  # what is left of a phase below this is rounding: instants are whole nanoseconds
 FULL = 1_000_000  # a whole device; shares are integers, so that what was added is taken away exactly
 
-_Phase: TypeAlias = tuple[float, int, int, Phases]  # (ends at, launch, phase, all phases)
+_OnDevice: TypeAlias = tuple[float, int, int, Phases]  # (ends at by the work clock, launch, phase, all phases)
+_OnHost: TypeAlias = tuple[int, int, int, Phases]  # (ends at by time, ...)
 
 
 class DeviceModel:
@@ -27,8 +28,8 @@ class DeviceModel:
 
     def __init__(self, slowdown: Callable[[float], float]) -> None:
         self._slowdown = slowdown
-        self._on_device: list[_Phase] = []  # a heap by the work clock
-        self._on_host: list[_Phase] = []  # a heap by time
+        self._on_device: list[_OnDevice] = []  # a heap
+        self._on_host: list[_OnHost] = []  # a heap
         self._shares = 0
         self._known: dict[int, float] = {}  # slowdown by shares: few sums occur, over and over
         self._slow = 1.0
@@ -39,22 +40,23 @@ class DeviceModel:
     @property
     def next_ns(self) -> int:
         """When the next phase ends."""
-        soonest: float = NEVER
+        soonest = self._on_host[0][0] if self._on_host else NEVER
         if self._on_device:
-            left_ns = (self._on_device[0][0] - self._work_ns) * self._slow
-            soonest = self._now_ns + max(0, math.ceil(left_ns - 1e-3))
-        if self._on_host:
-            soonest = min(soonest, self._on_host[0][0])
-        return int(soonest)
+            left_ns = math.ceil((self._on_device[0][0] - self._work_ns) * self._slow - 1e-3)
+            end_ns = self._now_ns + left_ns if left_ns > 0 else self._now_ns
+            return end_ns if end_ns < soonest else soonest
+        return soonest
 
     def start(self, launch_id: int, phases: Phases, now_ns: int) -> None:
         """Puts a launch on the device."""
-        self._tick(now_ns)
+        if now_ns != self._now_ns:
+            self._tick(now_ns)
         self._enter(launch_id, 0, phases)
 
     def advance(self, now_ns: int) -> list[int]:
         """Brings all work to `now_ns`; answers with the launches that have ended, by id."""
-        self._tick(now_ns)
+        if now_ns != self._now_ns:
+            self._tick(now_ns)
         finished: list[int] = []
         on_device, on_host = self._on_device, self._on_host
         while True:
@@ -64,22 +66,24 @@ class DeviceModel:
             elif on_host and on_host[0][0] <= now_ns:
                 _, launch_id, phase, phases = heapq.heappop(on_host)
             else:
-                finished.sort()
-                return finished
-            if phase + 1 == len(phases):
+                break
+            phase += 1
+            if phase == len(phases):
                 finished.append(launch_id)
             else:
-                self._enter(launch_id, phase + 1, phases)
+                self._enter(launch_id, phase, phases)
+        if len(finished) > 1:
+            finished.sort()
+        return finished
 
     def _tick(self, now_ns: int) -> None:
-        if now_ns != self._now_ns:
-            elapsed = now_ns - self._now_ns
-            self._now_ns = now_ns
-            if self._on_device:
-                self._work_ns += elapsed / self._slow
-                self.busy_ns += elapsed
-            else:
-                self._work_ns = 0.0  # nothing counts by it now: keep it small, and so exact
+        elapsed = now_ns - self._now_ns
+        self._now_ns = now_ns
+        if self._on_device:
+            self._work_ns += elapsed / self._slow
+            self.busy_ns += elapsed
+        else:
+            self._work_ns = 0.0  # nothing counts by it now: keep it small, and so exact
 
     def _enter(self, launch_id: int, phase: int, phases: Phases) -> None:
         work_ns, share = phases[phase]
@@ -87,7 +91,7 @@ class DeviceModel:
             heapq.heappush(self._on_device, (self._work_ns + work_ns, launch_id, phase, phases))
             self._crowd(share)
         else:
-            heapq.heappush(self._on_host, (float(self._now_ns + work_ns), launch_id, phase, phases))
+            heapq.heappush(self._on_host, (self._now_ns + work_ns, launch_id, phase, phases))
 
     def _crowd(self, share: int) -> None:
         shares = self._shares = self._shares + share

@@ -26,6 +26,9 @@ class Outcome(IntEnum):
     OPEN = 4  # it has not ended yet
 
 
+_OPEN, _COMPLETED = int(Outcome.OPEN), int(Outcome.COMPLETED)  # plain integers: an enumeration's compare slower
+
+
 class Journal:
     """One entry a query, by id from 0; instants are integer nanoseconds from the run's anchor, -1 where nothing happened."""
 
@@ -62,6 +65,15 @@ class Journal:
         self.outcome[query_id] = outcome
         self.done_ns[query_id] = now_ns
 
+    def completed(self, query_ids: Sequence[int], now_ns: int) -> None:
+        """These queries were answered together."""
+        outcome, done_ns = self.outcome, self.done_ns
+        for query_id in query_ids:
+            if outcome[query_id] != _OPEN:
+                self.ended(query_id, Outcome.COMPLETED, now_ns)  # which refuses it
+            outcome[query_id] = _COMPLETED
+            done_ns[query_id] = now_ns
+
     def because(self, reason: str, count: int = 1) -> None:
         """Counts why queries got no answer."""
         self.reasons[reason] = self.reasons.get(reason, 0) + count
@@ -77,8 +89,9 @@ class Journal:
         if longest is not None and self.lengths is not None:
             useful = sum(self.lengths[query_id] for query_id in launch.query_ids) / longest
         computed = profile.padded(rows)
+        rows_useful, rows_computed = self.rows_useful, self.rows_computed
         for stage in range(launch.first_stage, launch.last_stage + 1):
             sizes = self.batch_sizes[stage]
             sizes[rows] = sizes.get(rows, 0) + 1
-            self.rows_useful[stage] += useful
-            self.rows_computed[stage] += computed
+            rows_useful[stage] += useful
+            rows_computed[stage] += computed

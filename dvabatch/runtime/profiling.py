@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -291,11 +291,13 @@ class _OneByOne:
     def __init__(self) -> None:
         self._entry = FillOrWait(1, 0, 1)
 
-    def plan(self, view: View) -> Sequence[Operation]:
+    def plan(self, view: View) -> Iterator[Operation]:
         for batch in view.ready:
-            return (Advance(batch.id, batch.stage),)
-        operation = self._entry.plan(view)
-        return () if operation is None else (operation,)
+            yield Advance(batch.id, batch.stage)
+        batch_id, operation = view.next_batch_id, self._entry.plan(view)
+        if operation is not None:
+            yield operation
+            yield Advance(batch_id, 0)
 
 
 def _curve(by_size: Mapping[int, float]) -> Curve:

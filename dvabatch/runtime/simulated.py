@@ -30,7 +30,7 @@ class SimulatedDriver:
         self._profile = machine.profile
         self._recorder = recorder
         self._device = DeviceModel(machine.profile.slowdown)
-        self._phases: dict[tuple[int, int, int, int], Phases] = {}
+        self._phases: dict[tuple[int, int, int, int, bool], Phases] = {}
         self._copying_ns: dict[int, int] = {}  # by target set, until its next launch
         self._queued: dict[int, Launch] = {}  # by the launch that each waits for
 
@@ -81,8 +81,7 @@ class SimulatedDriver:
             else:
                 self._queued[command.after] = command
         elif type(command) is Deliver:
-            for query_id in command.query_ids:
-                journal.ended(query_id, Outcome.COMPLETED, now_ns)
+            journal.completed(command.query_ids, now_ns)
         elif type(command) is Copy:
             target, rows = command.target.buffer_set, command.source.rows
             self._copying_ns[target] = self._copying_ns.get(target, 0) + rows * self._profile.costs.copy_ns_per_row
@@ -97,22 +96,21 @@ class SimulatedDriver:
             journal.ended(command.query_id, Outcome.CANCELLED, now_ns)
 
     def _start(self, launch: Launch, now_ns: int, *, queued: bool = False) -> None:
-        key = launch.first_stage, launch.last_stage, len(launch.query_ids), launch.lane
+        key = launch.first_stage, launch.last_stage, len(launch.query_ids), launch.lane, queued
         phases = self._phases.get(key)
         if phases is None:
             phases = self._phases[key] = self._work(*key)
-        host_ns = 0
-        if not queued:
-            costs = self._profile.costs
-            host_ns = costs.boundary_ns if launch.first_stage else costs.launch_ns
         if self._copying_ns:
-            host_ns += self._copying_ns.pop(launch.place.buffer_set, 0)
-        self._device.start(launch.id, ((host_ns, 0), *phases) if host_ns else phases, now_ns)
+            copying_ns = self._copying_ns.pop(launch.place.buffer_set, 0)
+            if copying_ns:
+                phases = (copying_ns, 0), *phases
+        self._device.start(launch.id, phases, now_ns)
 
-    def _work(self, first: int, last: int, batch: int, lane: int) -> Phases:
-        """What the device does; neighbours of equal share are one phase."""
+    def _work(self, first: int, last: int, batch: int, lane: int, queued: bool) -> Phases:
+        """What the host does, unless the launch was queued, and the device; neighbours of equal share are one phase."""
         profile = self._profile
-        phases: list[tuple[int, int]] = []
+        host_ns = profile.costs.boundary_ns if first else profile.costs.launch_ns
+        phases: list[tuple[int, int]] = [(host_ns, 0)] if host_ns and not queued else []
         for stage in range(first, last + 1):
             work_ns = profile.stage_ns(stage, batch, lane)
             share = max(1, round(profile.share(stage, batch, lane) * FULL))

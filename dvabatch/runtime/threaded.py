@@ -135,7 +135,7 @@ class ThreadedDriver:
         """Notes when each arriving query was first seen, and whether an executor stood idle meanwhile."""
         pushed = [event.query for event in events if type(event) is QueryArrived]
         if due or pushed:
-            free = self._machine.ledger.idle(0) > 0
+            free = self._machine.ledger.idle[0] > 0
             for query in (*pushed, *due):
                 self._observer.admitted(query, now_ns, late_free=free)
             events.extend(QueryArrived(query) for query in due)

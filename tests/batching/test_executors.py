@@ -11,7 +11,7 @@ from dvabatch.batching.states import ExecutorState
 def test_a_launch_takes_one_of_every_stage_of_its_span() -> None:
     executors = Executors(3, 2)
     assert executors.take(0, 1, 7) == (0, 0)
-    assert [executors.idle(stage) for stage in range(3)] == [1, 1, 2]
+    assert [executors.idle[stage] for stage in range(3)] == [1, 1, 2]
     assert (executors.owner(0, 0), executors.owner(2, 0)) == (7, None)
     assert executors.state(1, 0) is ExecutorState.BUSY
     assert executors.take(1, 2, 8) == (1, 0)
@@ -40,13 +40,13 @@ def test_handed_on_executors_stay_busy_under_a_new_owner() -> None:
     executors = Executors(1, 1)
     taken = executors.take(0, 0, 3)
     executors.give(0, taken, 4)
-    assert (executors.owner(0, 0), executors.state(0, 0), executors.idle(0)) == (4, ExecutorState.BUSY, 0)
+    assert (executors.owner(0, 0), executors.state(0, 0), executors.idle[0]) == (4, ExecutorState.BUSY, 0)
 
 
 def test_losing_an_idle_one_takes_it_off_the_offer() -> None:
     executors = Executors(1, 2)
     assert executors.lose(0, 1) is None
-    assert (executors.idle(0), executors.usable(0), executors.count(0)) == (1, 1, 2)
+    assert (executors.idle[0], executors.usable(0), executors.count(0)) == (1, 1, 2)
     assert executors.take(0, 0, 0) == (0,)
 
 
@@ -56,5 +56,5 @@ def test_losing_a_busy_one_names_its_launch_once_and_it_never_returns() -> None:
     assert executors.lose(1, 0) == 5
     assert executors.lose(1, 0) is None
     executors.put_back(0, taken)
-    assert (executors.idle(0), executors.idle(1), executors.usable(1)) == (1, 0, 0)
+    assert (executors.idle[0], executors.idle[1], executors.usable(1)) == (1, 0, 0)
     assert executors.state(1, 0) is ExecutorState.LOST

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import pytest
 
@@ -32,7 +32,7 @@ from tests.batching.timeline import flat
 def picture(ledger: Ledger) -> object:
     """All that a policy or a driver could notice."""
     batches = [
-        (b.id, b.state, b.stage, b.through, b.head, b.tail, b.launch_id, b.place, tuple(q.id for q in b.queries))
+        (b.id, b.state, b.stage, b.boundary, b.head, b.tail, b.launch_id, b.place, tuple(q.id for q in b.queries))
         for b in ledger.batches
     ]
     stages = range(ledger.limits.stages)
@@ -122,11 +122,11 @@ def test_a_policy_without_end_is_stopped() -> None:
     class Mad:
         digest = "mad"
 
-        def plan(self, view: View) -> Sequence[Operation]:
-            batches = list(view.batches)
-            if not batches:
-                return (New(0, (0, 1)),)
-            return (Split(batches[0].id, (1, 1)),) if len(batches) == 1 else (Merge(batches[0].id, batches[1].id),)
+        def plan(self, view: View) -> Iterator[Operation]:
+            yield New(0, (0, 1))
+            while True:
+                one, *other = view.batches
+                yield Merge(one.id, other[0].id) if other else Split(one.id, (1, 1))
 
     machine = Machine(Limits(2, 4), flat(2), Mad())
     with pytest.raises(OperationError, match="mad does not come to an end"):
@@ -252,7 +252,7 @@ def test_a_failed_launch_fails_its_own_and_its_rows_and_executors_serve_again() 
     stage = two_batches()
     assert stage.call([LaunchFailed(1, "out of memory")]) == [Fail((2,), "out of memory")]
     assert stage.machine.ledger.free_sets == 2
-    assert stage.machine.ledger.idle(0) == 2
+    assert stage.machine.ledger.idle[0] == 2
     assert [batch.id for batch in stage.machine.ledger.batches] == [0]
 
 
@@ -301,9 +301,9 @@ def test_a_launch_behind_inherits_executors_whatever_becomes_of_the_first() -> N
     assert [c.after for c in commands if isinstance(c, Launch)] == [None, 0]
     assert stage.call([LaunchFailed(0, "x")]) == [Fail((0,), "x")]
     ledger = stage.machine.ledger
-    assert [(ledger.idle(s), ledger.executors.owner(s, 0)) for s in range(3)] == [(0, 1), (0, 1), (1, None)]
+    assert [(ledger.idle[s], ledger.executors.owner(s, 0)) for s in range(3)] == [(0, 1), (0, 1), (1, None)]
     stage.call([LaunchFinished(1)])
-    assert [ledger.idle(s) for s in range(3)] == [1, 1, 1]
+    assert [ledger.idle[s] for s in range(3)] == [1, 1, 1]
 
 
 def test_a_lost_device_fails_everybody_and_rejects_whoever_comes() -> None:

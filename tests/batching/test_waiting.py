@@ -20,7 +20,11 @@ def test_each_lane_is_a_queue_and_all_of_them_are_one() -> None:
     assert (waiting.count, waiting.in_lane(0), waiting.in_lane(1)) == (5, 3, 2)
     assert waiting.first(0, 2) == (0, 2)
     assert waiting.first(1, 9) == (1, 3)
-    assert [query.id for query in waiting.first_of_any(4)] == [0, 1, 2, 3]
+    assert waiting.first_of_any(4) == (1, (0, 1, 2, 3))
+    assert waiting.first_of_any(1) == (0, (0,))
+    first = waiting.oldest_of_any()
+    assert first is not None
+    assert first.id == 0
     oldest = waiting.oldest(1)
     assert oldest is not None
     assert oldest.id == 1
@@ -36,7 +40,8 @@ def test_a_query_is_found_with_its_own_lane_until_it_leaves() -> None:
 
 def test_an_empty_lane_has_no_oldest() -> None:
     assert WaitingRoom(1).oldest(0) is None
-    assert WaitingRoom(1).first_of_any(3) == ()
+    assert WaitingRoom(1).oldest_of_any() is None
+    assert WaitingRoom(1).first_of_any(3) == (0, ())
     assert WaitingRoom(1).next_deadline_ns == math.inf
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +82,11 @@ def test_a_sample_larger_than_the_run_checks_all_of_it(tmp_path: Path) -> None:
 
 
 def _no_offset(place: Place) -> Place:
-    return replace(place, first_row=0)
+    return place._replace(first_row=0)
 
 
 def _one_too_few(place: Place) -> Place:
-    return replace(place, first_row=max(0, place.first_row - 1))
+    return place._replace(first_row=max(0, place.first_row - 1))
 
 
 @pytest.mark.parametrize("mistake", [_no_offset, _one_too_few])

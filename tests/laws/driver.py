@@ -234,15 +234,15 @@ class LawDriver:
                 raise Violation(f"query {query_id} has passed its last stage and got no answer")
         self._answers.clear()
 
-        waiting = [query.id for query in ledger.waiting.first_of_any(ledger.waiting.count)]
+        waiting = ledger.waiting.ids()
         living = [query.id for batch in ledger.batches for query in batch.queries]
         alive = [query_id for query_id in waiting + living if query_id not in books.ended]
         if sorted(alive) != sorted(books.open()):
             raise Violation(f"alive are {sorted(books.open())}, the machine keeps {sorted(alive)}")
         for stage in range(limits.stages):
-            if ledger.idle(stage) != device.idle(stage):
+            if ledger.idle[stage] != device.idle(stage):
                 raise Violation(
-                    f"stage {stage}: {device.idle(stage)} executors are free, {ledger.idle(stage)} on offer"
+                    f"stage {stage}: {device.idle(stage)} executors are free, {ledger.idle[stage]} on offer"
                 )
         places = sorted((b.place.buffer_set, b.place.first_row, b.place.end_row, b.id) for b in ledger.batches)
         for (one_set, _, end, one), (other_set, first, _, other) in pairwise(places):
@@ -271,7 +271,7 @@ class LawDriver:
                 f"{ledger.free_sets} of {limits.buffer_sets} sets came back, {self.device.lost_sets} are lost"
             )
         for stage in range(limits.stages):
-            if ledger.idle(stage) != self.device.usable(stage):
+            if ledger.idle[stage] != self.device.usable(stage):
                 raise Violation(
-                    f"stage {stage}: {ledger.idle(stage)} of {self.device.usable(stage)} executors came back"
+                    f"stage {stage}: {ledger.idle[stage]} of {self.device.usable(stage)} executors came back"
                 )

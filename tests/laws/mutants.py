@@ -14,6 +14,7 @@ from dvabatch.batching.machine import Machine
 from dvabatch.batching.operations import Advance, Hold, Merge, Split, Stretch
 from dvabatch.batching.place import BufferSets, Place
 from dvabatch.batching.query import Query
+from dvabatch.batching.states import BatchEvent
 from dvabatch.batching.waiting import WaitingRoom
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -130,7 +131,7 @@ def a_merge_forgets_to_copy(patch: pytest.MonkeyPatch) -> None:
 
 def a_hold_is_never_released(patch: pytest.MonkeyPatch) -> None:
     """A held batch that waits however much it costs."""
-    patch.setattr(Ledger, "arrived", lambda self, batch: None)
+    patch.setattr(Ledger, "arrive", lambda self, batch: self.move(batch, BatchEvent.PASSED))
 
 
 def a_hold_forgets_whom_it_waits_for(patch: pytest.MonkeyPatch) -> None:

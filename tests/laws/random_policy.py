@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator
 from itertools import combinations
 
 from dvabatch.batching.operations import Advance, Hold, Merge, New, Operation, Split, Stretch, Wake
@@ -30,7 +30,13 @@ class RandomPolicy:
     def digest(self) -> str:
         return f"RANDOM {self._seed}"
 
-    def plan(self, view: View) -> Sequence[Operation]:
+    def plan(self, view: View) -> Iterator[Operation]:
+        while (operation := self._next(view)) is not None:
+            yield operation
+            if isinstance(operation, Wake):
+                return
+
+    def _next(self, view: View) -> Operation | None:
         if view.now_ns != self._now_ns:
             self._now_ns, self._shapings = view.now_ns, 0
         batches = list(view.batches)
@@ -44,7 +50,7 @@ class RandomPolicy:
         if not kinds or (not impatient and self._random.random() < 0.2):
             self._idle_answers += 1
             busy = view.waiting.count or batches
-            return (Wake(view.now_ns + self._random.randrange(1, 4) * 500_000),) if busy else ()
+            return Wake(view.now_ns + self._random.randrange(1, 4) * 500_000) if busy else None
         operation = self._random.choice(launches if impatient and launches else self._random.choice(kinds))
         if isinstance(operation, Advance):
             self._idle_answers = 0
@@ -52,7 +58,7 @@ class RandomPolicy:
                 self._queued[operation.batch] = operation.behind
         elif not isinstance(operation, (New, Stretch)):
             self._shapings += 1
-        return (operation,)
+        return operation
 
     def _entries(self, view: View, batches: list[BatchView]) -> list[Operation]:
         """New in any lane, of queries of it and of shorter ones, in any order; stretches of whatever takes company."""

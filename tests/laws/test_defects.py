@@ -164,9 +164,9 @@ def test_buffers_are_given_back_at_enqueue_instead_of_completion() -> None:
     stage.do(New(0, (0,)), Advance(0, 2))
     stage.call([QueryCancelled(0)])
     ledger = stage.machine.ledger
-    assert (ledger.free_sets, [ledger.idle(stage_) for stage_ in range(3)]) == (0, [0, 0, 0])
+    assert (ledger.free_sets, [ledger.idle[stage_] for stage_ in range(3)]) == (0, [0, 0, 0])
     stage.call([LaunchFinished(0)])
-    assert (ledger.free_sets, [ledger.idle(stage_) for stage_ in range(3)]) == (1, [1, 1, 1])
+    assert (ledger.free_sets, [ledger.idle[stage_] for stage_ in range(3)]) == (1, [1, 1, 1])
 
 
 def test_one_event_per_buffer_set_is_shared_by_both_halves() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dvabatch.batching.machine import Policy
@@ -38,7 +38,7 @@ def _look(view: View) -> dict[int, _Seen]:
 
 
 class WatchedPolicy:
-    """Answers as the policy within. A change is checked when the machine asks again, or is done."""
+    """Answers as the policy within. What an operation changed is checked before the next, and when the machine is done."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -53,24 +53,24 @@ class WatchedPolicy:
     def digest(self) -> str:
         return self._policy.digest
 
-    def plan(self, view: View) -> Sequence[Operation]:
-        now = self.settle(view)
-        answer = self._policy.plan(view)
-        self._before, self._next_id = now, view.next_batch_id
-        changes = [operation for operation in answer if not isinstance(operation, Wake)]
-        alone = len(changes) == 1 or (len(changes) == 2 and _launches(changes[1], view.next_batch_id))
-        self._operation = changes[0] if alone else None
-        for operation in changes:
-            self.seen[type(operation).__name__] += 1
-            if isinstance(operation, Advance) and operation.behind is not None:
-                self.seen["behind"] += 1
-            if isinstance(operation, Split):
-                self.split_stages.add(now[operation.batch].stage)
-                self.most_parts = max(self.most_parts, len(operation.sizes))
-        return answer
+    def plan(self, view: View) -> Iterator[Operation]:
+        for operation in self._policy.plan(view):
+            now = self.settle(view)
+            if not isinstance(operation, Wake):
+                self._before, self._next_id, self._operation = now, view.next_batch_id, operation
+                self._count(operation, now)
+            yield operation
+
+    def _count(self, operation: Operation, now: dict[int, _Seen]) -> None:
+        self.seen[type(operation).__name__] += 1
+        if isinstance(operation, Advance) and operation.behind is not None:
+            self.seen["behind"] += 1
+        if isinstance(operation, Split):
+            self.split_stages.add(now[operation.batch].stage)
+            self.most_parts = max(self.most_parts, len(operation.sizes))
 
     def settle(self, view: View) -> dict[int, _Seen]:
-        """Checks what the last answer did; to be called once more when the machine has done with an instant."""
+        """Checks what the last operation did; to be called once more when the machine has done with an instant."""
         now = _look(view)
         if self._operation is not None:
             self._check(self._operation, now)
@@ -122,11 +122,6 @@ class WatchedPolicy:
         for batch_id in (set(before) | set(now)) - named:
             if before.get(batch_id) != now.get(batch_id):
                 raise Violation(f"{operation} changed batch {batch_id}: {before.get(batch_id)} -> {now.get(batch_id)}")
-
-
-def _launches(operation: Operation, batch_id: int) -> bool:
-    """Whether this starts the batch that the operation before it made."""
-    return isinstance(operation, Advance) and operation.batch == batch_id
 
 
 def _same(operation: Operation, got: object, wanted: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,13 +34,14 @@ Payload = Callable[[int], Mapping[str, Array] | None]
 
 @dataclass(frozen=True, slots=True)
 class Scripted:
-    """A policy that is a function: `script(view)` gives the operations of one answer."""
+    """A policy that is a function: `script(view)` gives operations until it has nothing to add."""
 
     script: Callable[[View], Sequence[Operation]]
     digest: str = "scripted"
 
-    def plan(self, view: View) -> Sequence[Operation]:
-        return self.script(view)
+    def plan(self, view: View) -> Iterator[Operation]:
+        while operations := self.script(view):
+            yield from operations
 
 
 class Ticking:

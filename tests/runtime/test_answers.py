@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -90,7 +89,7 @@ def _ready(view: View, stage: int) -> list[int]:
 
 
 def _advance(view: View, stage: int) -> Sequence[Operation]:
-    return tuple(Advance(batch_id, stage) for batch_id in _ready(view, stage)[: view.idle(stage)])
+    return tuple(Advance(batch_id, stage) for batch_id in _ready(view, stage)[: view.idle[stage]])
 
 
 def across_sets(view: View) -> Sequence[Operation]:
@@ -146,11 +145,11 @@ def _split_and_run(view: View) -> Sequence[Operation]:
 
 
 def _no_offset(place: Place) -> Place:
-    return replace(place, first_row=0)
+    return place._replace(first_row=0)
 
 
 def _one_too_far(place: Place) -> Place:
-    return replace(place, first_row=place.first_row + 1) if place.first_row else place
+    return place._replace(first_row=place.first_row + 1) if place.first_row else place
 
 
 @pytest.mark.parametrize("mistake", [None, _no_offset, _one_too_far])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dvabatch.batching.operations import Advance, Hold, Merge, New, Operation, Stretch
+from dvabatch.batching.operations import Hold, Merge, New, Operation, Stretch
+from dvabatch.batching.policies.boundary import Rules, advance, go
 from dvabatch.batching.states import BatchState
 from dvabatch.batching.view import BatchView, View
 
@@ -26,47 +27,58 @@ class CatchingUp:
     last_stage: int
     max_age_ns: int | None
 
-    def enter(self, view: View) -> Sequence[Operation]:
-        """Stretch the youngest batch of a lane while it is open, else open a new one where an executor is free."""
+    def enter(self, view: View, rules: Rules) -> Iterator[Operation]:
+        """Stretch the youngest batch of a lane while it is open, else open a new one where an executor is free.
+
+        To be asked when all ready batches have gone on: whatever executor is free then, nobody else is about to take it.
+        What enters goes on by `rules`.
+        """
         waiting = view.waiting
-        if not waiting.count:
-            return ()
-        for lane in self._lanes_by_age(view):
-            youngest = self._youngest(view, lane)
-            room = 0 if youngest is None else self.openness(view, youngest)
-            free = view.idle(0) > self._about_to_start(view)
-            if youngest is not None and room > 0:
-                stretch = Stretch(youngest.id, waiting.first(lane, room))
-                if youngest.tail is None and free and youngest.boundary > 0:
-                    return stretch, self._catch_up(view, view.next_batch_id, 0, youngest.boundary)
-                return (stretch,)
-            if view.free_sets and free:
-                return (New(lane, waiting.first(lane, self.max_batch)),)
-        return ()
+        while waiting.count:
+            for lane in self._lanes_by_age(view):
+                youngest = self._youngest(view, lane)
+                room = 0 if youngest is None else self.openness(view, youngest)
+                batch_id = view.next_batch_id
+                if youngest is not None and room > 0:
+                    starts = youngest.tail is None and view.idle[0]
+                    yield Stretch(youngest.id, waiting.first(lane, room))
+                    if starts:
+                        yield advance(view, batch_id, 0, youngest.boundary)
+                    break
+                if view.idle[0] and view.free_sets:
+                    yield New(lane, waiting.first(lane, self.max_batch))
+                    yield from go(view, rules, view.batch(batch_id))
+                    break
+            else:
+                return
 
     def openness(self, view: View, batch: BatchView) -> int:
         """How many waiting queries may join this batch now; 0 or less if it is closed."""
         boundary = batch.boundary
-        started_ns = batch.first_launch_ns
-        if batch.head is not None or boundary > self.last_stage or boundary >= view.limits.stages or started_ns is None:
-            return 0  # before its first launch there is nothing to catch up with
-        if self.max_age_ns is not None and view.now_ns - started_ns > self.max_age_ns:
+        if batch.head is not None or boundary > self.last_stage or boundary >= view.limits.stages:
             return 0
-        if batch.tail is not None:
-            tail = view.batch(batch.tail)
-            if tail.state is not _READY or tail.stage != 0:
-                return 0
+        if batch.first_launch_ns is None or self._is_old(view, batch):
+            return 0  # before its first launch there is nothing to catch up with
         return self._room(view, batch)
 
     def _room(self, view: View, batch: BatchView) -> int:
-        """How many more it may take: rows behind it, and the limit that clips the tail."""
-        members = batch.size + (0 if batch.tail is None else view.batch(batch.tail).size)
-        if members >= self.max_merged:
-            return 0
-        return min(view.room(batch.id), self.max_merged - members)
+        """How many more it may take: rows behind it, the limit that clips the tail, and no tail that is on its way."""
+        members = batch.size
+        if batch.tail is not None:
+            tail = view.batch(batch.tail)
+            if tail.state is not _READY or tail.stage:
+                return 0
+            members += tail.size
+        room, most = view.room(batch.id), self.max_merged - members
+        return room if room < most else most
 
-    def meet(self, view: View, batch: BatchView) -> Operation | None:
-        """What a ready batch that is tied to another does: meet its tail, wait for it, or catch up with its head."""
+    def _is_old(self, view: View, batch: BatchView) -> bool:
+        """Whether its first launch is too long ago; a batch that was never launched is new."""
+        started_ns = batch.first_launch_ns
+        return self.max_age_ns is not None and started_ns is not None and view.now_ns - started_ns > self.max_age_ns
+
+    def step(self, view: View, batch: BatchView) -> Operation | None:
+        """Meet the tail, wait for it, or catch up with the head; a batch without either goes to its next stop."""
         if batch.tail is not None:
             tail = view.batch(batch.tail)
             if tail.stage < batch.stage:
@@ -76,25 +88,15 @@ class CatchingUp:
             return None
         if batch.head is not None:
             meeting = view.batch(batch.head).boundary
-            if batch.stage < meeting:
-                return self._catch_up(view, batch.id, batch.stage, meeting)
-        return None
-
-    @staticmethod
-    def _catch_up(view: View, tail: int, stage: int, meeting: int) -> Operation:
-        """A tail goes from `stage` to the boundary where it meets its head, or as far as there are free executors."""
-        while stage + 1 < meeting and view.idle(stage + 1):
-            stage += 1
-        return Advance(tail, stage)
+            return advance(view, batch.id, batch.stage, meeting) if batch.stage < meeting else None
+        return advance(view, batch.id, batch.stage, self.next_stop(view, batch))
 
     def next_stop(self, view: View, batch: BatchView) -> int:
-        """The next boundary at which a stretch could make this batch wait; the end of the stages if there is none."""
+        """The next boundary at which a stretch could make a free batch wait; the end of the stages if there is none."""
         after = batch.stage + 1
-        if after > self.last_stage or self._room(view, batch) <= 0:
+        if after > self.last_stage or self._is_old(view, batch) or self._room(view, batch) <= 0:
             return view.limits.stages
-        start_ns = view.now_ns if batch.first_launch_ns is None else batch.first_launch_ns
-        too_old = self.max_age_ns is not None and view.now_ns - start_ns > self.max_age_ns
-        return view.limits.stages if too_old else after
+        return after
 
     def _lanes_by_age(self, view: View) -> list[int]:
         lanes = len(view.limits.lanes)
@@ -109,8 +111,3 @@ class CatchingUp:
             if batch.lane == lane and batch.head is None:
                 return batch
         return None
-
-    @staticmethod
-    def _about_to_start(view: View) -> int:
-        """Batches that are first in line for the free executors of stage 0."""
-        return sum(1 for batch in view.ready if batch.stage == 0)

@@ -23,7 +23,7 @@ class FillOrWait:
 
     def plan(self, view: View) -> Operation | None:
         """The one batch to open now, or when to ask again."""
-        if not view.waiting.count or view.sets_in_use >= self.instances or not view.free_sets or not view.idle(0):
+        if not view.waiting.count or view.sets_in_use >= self.instances or not view.free_sets or not view.idle[0]:
             return None
         return self._from_all(view) if self.mixed else self._from_a_lane(view)
 
@@ -48,9 +48,8 @@ class FillOrWait:
         return Wake(wake_ns)
 
     def _from_all(self, view: View) -> Operation:
-        queries = view.waiting.first_of_any(self.max_batch)
-        due_ns = queries[0].arrival_ns + self.max_delay_ns
-        if len(queries) < self.max_batch and due_ns > view.now_ns:
-            return Wake(due_ns)
-        lane = max(view.limits.lane_of(query.length) or 0 for query in queries)
-        return New(lane, tuple([query.id for query in queries]))
+        if view.waiting.count < self.max_batch:
+            oldest = view.waiting.oldest_of_any()
+            if oldest is not None and oldest.arrival_ns + self.max_delay_ns > view.now_ns:
+                return Wake(oldest.arrival_ns + self.max_delay_ns)
+        return New(*view.waiting.first_of_any(self.max_batch))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dvabatch.batching.operations import Hold, Merge, Operation, Split
+from dvabatch.batching.policies.boundary import advance
 from dvabatch.batching.states import BatchState
 from dvabatch.batching.view import BatchView, View
 
@@ -14,6 +15,10 @@ class Favoring:
     """`sizes[s]` is the batch size that stage s favours: it gains no throughput from larger ones."""
 
     sizes: tuple[int, ...]
+
+    def step(self, view: View, batch: BatchView) -> Operation | None:
+        """Gather or divide, else go to the next boundary where one of the two could come to pass."""
+        return self.meet(view, batch) or advance(view, batch.id, batch.stage, self.next_stop(view, batch))
 
     def meet(self, view: View, batch: BatchView) -> Operation | None:
         """Gather before a stage that favours more than the one behind, divide before one that favours less."""
@@ -27,16 +32,11 @@ class Favoring:
     def next_stop(self, view: View, batch: BatchView) -> int:
         """The next boundary at which this batch divides, or could meet another; the end of the stages if there is none."""
         sizes, size = self.sizes, batch.size
-        nearest: int | None = None  # the boundary of the hindmost batch that it could meet
         for boundary in range(batch.stage + 1, len(sizes)):
             if size > sizes[boundary]:
                 return boundary
-            if size < sizes[boundary] > sizes[boundary - 1]:
-                if nearest is None:
-                    others = (other for other in view.batches if other.id != batch.id and other.lane == batch.lane)
-                    nearest = min((other.boundary for other in others), default=len(sizes))
-                if nearest <= boundary:
-                    return boundary
+            if size < sizes[boundary] > sizes[boundary - 1] and view.hindmost_beside(batch.id) <= boundary:
+                return boundary
         return len(sizes)
 
     def _gather(self, view: View, batch: BatchView) -> Operation | None:

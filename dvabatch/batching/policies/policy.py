@@ -6,47 +6,16 @@ batches may come to meet it there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dvabatch.batching.operations import Advance, New, Operation
+from dvabatch.batching.operations import Advance, Operation, Wake
+from dvabatch.batching.policies.boundary import advance, go, go_on, is_tied
 from dvabatch.batching.policies.catching_up import CatchingUp
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.favoring import Favoring
 from dvabatch.batching.view import BatchView, View
-
-
-def _go_on(
-    view: View,
-    meet: Callable[[View, BatchView], Operation | None],
-    next_stop: Callable[[View, BatchView], int | None],
-) -> Sequence[Operation]:
-    """What ready batches do that have a free executor: one operation that `meet` asks for, or all launches at once.
-
-    A launch goes to the batch's next stop, or as far as there are free executors; a batch whose next stop is None stays.
-    """
-    ready = view.ready
-    if not ready:
-        return ()
-    launches: list[Operation] = []
-    idle = view.idle_by_stage()
-    for batch in ready:
-        if not idle[batch.stage]:
-            continue
-        meeting = meet(view, batch)
-        if meeting is not None:
-            return launches or (meeting,)  # it may concern a batch that is about to be launched: asked again after that
-        stop = next_stop(view, batch)
-        if stop is None:
-            continue
-        through = batch.stage
-        idle[through] -= 1
-        while through + 1 < stop and idle[through + 1]:
-            through += 1
-            idle[through] -= 1
-        launches.append(Advance(batch.id, through))
-    return launches
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +29,19 @@ class _Whole:
     def digest(self) -> str:
         return f"{self.scheduler_type} {self.entry}"
 
-    def plan(self, view: View) -> Sequence[Operation]:
+    def plan(self, view: View) -> Iterator[Operation]:
         last = view.limits.last_stage
-        for batch in view.ready:
-            return (Advance(batch.id, last),) if view.idle_through(0, last) else ()
-        operation = self.entry.plan(view)
-        if operation is None:
-            return ()
-        if type(operation) is New and view.idle_through(0, last):
-            return (operation, Advance(view.next_batch_id, last))
-        return (operation,)
+        for batch in view.ready:  # an executor that was lost left it without one
+            if view.idle_through(0, last):
+                yield Advance(batch.id, last)
+        while view.idle_through(0, last):
+            batch_id, operation = view.next_batch_id, self.entry.plan(view)
+            if operation is None:
+                return
+            yield operation
+            if type(operation) is Wake:
+                return
+            yield Advance(batch_id, last)
 
 
 class Normal(_Whole):
@@ -87,24 +59,6 @@ class NormalInput(_Whole):
 
 
 @dataclass(frozen=True, slots=True)
-class LoadDva:
-    """LOAD_DVA: enter at once; late queries catch up with the youngest batch while it is open."""
-
-    catching_up: CatchingUp
-    scheduler_type: ClassVar[str] = "LOAD_DVA"
-
-    @property
-    def digest(self) -> str:
-        return f"{self.scheduler_type} {self.catching_up}"
-
-    def plan(self, view: View) -> Sequence[Operation]:
-        return _go_on(view, self.catching_up.meet, self._next_stop) or self.catching_up.enter(view)
-
-    def _next_stop(self, view: View, batch: BatchView) -> int | None:
-        return None if _is_tied(batch) else self.catching_up.next_stop(view, batch)
-
-
-@dataclass(frozen=True, slots=True)
 class InputDva:
     """INPUT_DVA: every length bucket goes on its own, a stage at a time, and short ones leave early.
 
@@ -119,21 +73,28 @@ class InputDva:
     def digest(self) -> str:
         return f"{self.scheduler_type} {self.entry}"
 
-    def plan(self, view: View) -> Sequence[Operation]:
-        batch = min(
-            (batch for batch in view.ready if view.idle(batch.stage)),
-            key=lambda batch: (self._due_ns(view, batch), batch.id),
-            default=None,
-        )
-        if batch is not None:
-            last = view.limits.last_stage
-            # Straight through only if nobody else is here, and whoever comes next finds a free executor all the way.
-            alone = len(view.ready) == 1 and not view.waiting.count
-            spare = alone and all(idle > 1 for idle in view.idle_by_stage()[batch.stage :])
-            through = last if spare else batch.stage
-            return (Advance(batch.id, through),)
-        operation = self.entry.plan(view)
-        return () if operation is None else (operation,)
+    def plan(self, view: View) -> Iterator[Operation]:
+        ready = view.ready
+        if len(ready) > 1:
+            ready = sorted(ready, key=lambda batch: (self._due_ns(view, batch), batch.id))
+        for batch in ready:
+            if view.idle[batch.stage]:
+                yield self._advance(view, batch)
+        while True:
+            batch_id, operation = view.next_batch_id, self.entry.plan(view)
+            if operation is None:
+                return
+            yield operation
+            if type(operation) is Wake:
+                return
+            yield self._advance(view, view.batch(batch_id))
+
+    @staticmethod
+    def _advance(view: View, batch: BatchView) -> Operation:
+        """Straight through only if nobody else is here, and whoever comes next finds a free executor all the way."""
+        alone = not view.waiting.count and len(view.ready) == 1
+        spare = alone and all(idle > 1 for idle in view.idle[batch.stage :])
+        return Advance(batch.id, view.limits.last_stage if spare else batch.stage)
 
     @staticmethod
     def _due_ns(view: View, batch: BatchView) -> int:
@@ -152,12 +113,33 @@ class OperatorDva:
     def digest(self) -> str:
         return f"{self.scheduler_type} {self.entry} {self.favoring}"
 
-    def plan(self, view: View) -> Sequence[Operation]:
-        moves = _go_on(view, self.favoring.meet, self.favoring.next_stop)
-        if moves:
-            return moves
-        operation = self.entry.plan(view)
-        return () if operation is None else (operation,)
+    def plan(self, view: View) -> Iterator[Operation]:
+        yield from go_on(view, self.favoring)
+        while True:
+            batch_id, operation = view.next_batch_id, self.entry.plan(view)
+            if operation is None:
+                return
+            yield operation
+            if type(operation) is Wake:
+                return
+            yield from go(view, self.favoring, view.batch(batch_id))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadDva:
+    """LOAD_DVA: enter at once; late queries catch up with the youngest batch while it is open."""
+
+    catching_up: CatchingUp
+    scheduler_type: ClassVar[str] = "LOAD_DVA"
+
+    @property
+    def digest(self) -> str:
+        return f"{self.scheduler_type} {self.catching_up}"
+
+    def plan(self, view: View) -> Iterator[Operation]:
+        yield from go_on(view, self.catching_up)
+        if view.waiting.count:
+            yield from self.catching_up.enter(view, self.catching_up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,18 +154,16 @@ class HybridDva:
     def digest(self) -> str:
         return f"{self.scheduler_type} {self.catching_up} {self.favoring}"
 
-    def plan(self, view: View) -> Sequence[Operation]:
-        return _go_on(view, self._meet, self._next_stop) or self.catching_up.enter(view)
+    def plan(self, view: View) -> Iterator[Operation]:
+        yield from go_on(view, self)
+        if view.waiting.count:
+            yield from self.catching_up.enter(view, self)
 
-    def _meet(self, view: View, batch: BatchView) -> Operation | None:
-        return (self.catching_up if _is_tied(batch) else self.favoring).meet(view, batch)
-
-    def _next_stop(self, view: View, batch: BatchView) -> int | None:
-        if _is_tied(batch):
-            return None
-        return min(self.catching_up.next_stop(view, batch), self.favoring.next_stop(view, batch))
-
-
-def _is_tied(batch: BatchView) -> bool:
-    """Whether it waits for another batch, or another for it."""
-    return batch.tail is not None or batch.head is not None
+    def step(self, view: View, batch: BatchView) -> Operation | None:
+        if is_tied(batch):
+            return self.catching_up.step(view, batch)
+        operation = self.favoring.meet(view, batch)
+        if operation is None:
+            stop = min(self.catching_up.next_stop(view, batch), self.favoring.next_stop(view, batch))
+            operation = advance(view, batch.id, batch.stage, stop)
+        return operation

@@ -1,0 +1,58 @@
+"""Boundaries: how ready batches go on, whatever the rules by which they meet, divide and stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from dvabatch.batching.operations import Advance, Merge, Operation, Split
+from dvabatch.batching.states import BatchState
+from dvabatch.batching.view import BatchView, View
+
+_READY = BatchState.READY
+
+
+class Rules(Protocol):
+    """What a policy has to say about a batch that is ready and has a free executor."""
+
+    def step(self, view: View, batch: BatchView) -> Operation | None:
+        """What it does next: meet another, wait for it, divide, or be launched; None if it stays as it is."""
+
+
+def go_on(view: View, rules: Rules) -> Iterator[Operation]:
+    """Everything that ready batches do which have a free executor, the oldest first."""
+    for batch in view.ready:
+        if view.idle[batch.stage]:
+            yield from go(view, rules, batch)
+
+
+def go(view: View, rules: Rules, batch: BatchView) -> Iterator[Operation]:
+    """Step by step what becomes of one batch, and of what it becomes by a merge or a split."""
+    while batch.state is _READY and view.idle[batch.stage]:  # an operation before may have taken either
+        operation = rules.step(view, batch)
+        if operation is None:
+            return
+        first_part = view.next_batch_id
+        yield operation
+        if type(operation) is Advance:
+            return
+        if type(operation) is Merge:
+            batch = view.batch(operation.head)
+        elif type(operation) is Split:
+            for part in view.ready:
+                if part.id >= first_part:
+                    yield from go(view, rules, part)
+            return
+
+
+def advance(view: View, batch_id: int, stage: int, stop: int) -> Advance:
+    """A launch from `stage`, which has a free executor, to the boundary `stop` or as far as there are free executors."""
+    idle, through = view.idle, stage + 1
+    while through < stop and idle[through]:
+        through += 1
+    return Advance(batch_id, through - 1)
+
+
+def is_tied(batch: BatchView) -> bool:
+    """Whether it waits for another batch, or another for it."""
+    return batch.tail is not None or batch.head is not None
