@@ -122,17 +122,17 @@ class _Noting:
             buffer_set = view.sets_in_use  # the lowest free one, as none has returned before another was taken
             done = Done("new", now_ms, 0, Place(buffer_set, 0, len(operation.query_ids)))
         elif isinstance(operation, Stretch):
-            head = view.batch(operation.head).place
+            head = view.batch_by_id[operation.head].place
             done = Done("stretch", now_ms, 0, Place(head.buffer_set, head.end_row, len(operation.query_ids)))
         elif isinstance(operation, (Hold, Split)):
-            batch = view.batch(operation.batch)
+            batch = view.batch_by_id[operation.batch]
             done = Done("hold" if isinstance(operation, Hold) else "split", now_ms, batch.stage, batch.place)
         elif isinstance(operation, Merge):
-            head, tail = view.batch(operation.head).place, view.batch(operation.tail).place
+            head, tail = view.batch_by_id[operation.head].place, view.batch_by_id[operation.tail].place
             done = Done(
                 "merge",
                 now_ms,
-                view.batch(operation.head).stage,
+                view.batch_by_id[operation.head].stage,
                 Place(head.buffer_set, head.first_row, head.rows + tail.rows),
             )
         else:

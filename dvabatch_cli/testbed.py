@@ -130,8 +130,8 @@ class RealBed:
         policy = Normal(entry) if schedule.lengths is None else NormalInput(entry)
         lengths = None if schedule.lengths is None else schedule.lengths[:count].tolist()
         machine = Machine(limits_of(self._config, self._profile.stages), self._profile, policy)
-        journal = Journal(count, self._profile.stages, lengths)
-        driver = ThreadedDriver(machine, self._table, JournalObserver(journal, self._profile))
+        journal = Journal(count, lengths)
+        driver = ThreadedDriver(machine, self._table, JournalObserver(journal))
         self._drive(driver, lengths, PullArrivals([0] * count, lengths))
 
     def _serve(
@@ -141,9 +141,7 @@ class RealBed:
         machine = Machine(
             limits_of(self._config, self._profile.stages, contender.max_queue), self._profile, contender.policy
         )
-        observer = JournalObserver(
-            Journal(len(schedule), self._profile.stages, lengths), self._profile, self._candidates(schedule)
-        )
+        observer = JournalObserver(Journal(len(schedule), lengths), self._candidates(schedule))
         recorder = None if trace is None else Recorder(machine, trace)
         driver = ThreadedDriver(machine, self._table, observer, recorder=recorder)
         arrivals = PullArrivals(schedule.arrivals_ns.tolist(), lengths, deadline_ns(self._config))
@@ -297,8 +295,8 @@ def _measured(
         load=load_facts(point, schedule),
         queries=queries,
         stages=tuple(
-            StageUse(stage, dict(sorted(sizes.items())), journal.rows_useful[stage], journal.rows_computed[stage])
-            for stage, sizes in enumerate(journal.batch_sizes)
+            StageUse(stage, dict(sorted(work.batch_sizes.items())), work.rows_useful, work.rows_computed)
+            for stage, work in enumerate(journal.stages(machine.profile))
         ),
         operations=dict(machine.operations),
         decision_ns=np.frombuffer(journal.decision_ns, np.int64) if len(journal.decision_ns) else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dvabatch.batching.states import ExecutorEvent, ExecutorState, next_executor_state
+from dvabatch.batching.states import EXECUTOR_STEPS, ExecutorEvent, ExecutorState, next_executor_state
 
 _IDLE, _LOST = ExecutorState.IDLE, ExecutorState.LOST
 _TAKEN, _RETURNED = ExecutorEvent.TAKEN, ExecutorEvent.RETURNED
@@ -33,14 +33,19 @@ class Executors:
 
     def take(self, first: int, last: int, launch_id: int) -> tuple[int, ...]:
         """One idle executor of every stage of the span."""
-        taken = []
-        for stage in range(first, last + 1):
-            index, states = self._free[stage].pop(), self._state[stage]
-            states[index] = next_executor_state(stage, index, states[index], _TAKEN)
-            self._owner[stage][index] = launch_id
-            self.idle[stage] -= 1
-            taken.append(index)
-        return tuple(taken)
+        if first == last:
+            return (self._take(first, launch_id),)
+        return tuple([self._take(stage, launch_id) for stage in range(first, last + 1)])
+
+    def _take(self, stage: int, launch_id: int) -> int:
+        index, states = self._free[stage].pop(), self._state[stage]
+        after = EXECUTOR_STEPS[states[index]][_TAKEN]
+        if after is None:
+            after = next_executor_state(stage, index, states[index], _TAKEN)  # which refuses it by name
+        states[index] = after
+        self._owner[stage][index] = launch_id
+        self.idle[stage] -= 1
+        return index
 
     def give(self, first: int, executors: tuple[int, ...], launch_id: int) -> None:
         """Hands executors that a launch has left to the launch queued behind it: they stay busy."""
@@ -52,8 +57,12 @@ class Executors:
         stage = first
         for index in executors:
             states = self._state[stage]
-            if states[index] is not _LOST:
-                states[index] = next_executor_state(stage, index, states[index], _RETURNED)
+            state = states[index]
+            if state is not _LOST:
+                after = EXECUTOR_STEPS[state][_RETURNED]
+                if after is None:
+                    after = next_executor_state(stage, index, state, _RETURNED)  # which refuses it by name
+                states[index] = after
                 self._owner[stage][index] = None
                 self._free[stage].append(index)
                 self.idle[stage] += 1

@@ -17,17 +17,18 @@ from dvabatch.batching.operations import Advance, Hold, Merge, New, Split, Stret
 from dvabatch.batching.place import BufferSets, Place
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
-from dvabatch.batching.states import BatchEvent, BatchState, next_batch_state
+from dvabatch.batching.states import BATCH_STEPS, BatchEvent, BatchState, next_batch_state
 from dvabatch.batching.waiting import WaitingRoom
 
 _READY, _HELD = BatchState.READY, BatchState.HELD
+_LAUNCHED, _PASSED = BatchEvent.LAUNCHED, BatchEvent.PASSED
 
 
 class Ledger:
     """Everything the machine knows at `now_ns`."""
 
     __slots__ = (
-        "_batches", "_bound_for", "executors", "followers", "idle", "idle_through", "launches", "limits",
+        "_bound_for", "batch_by_id", "executors", "followers", "idle", "idle_through", "launches", "limits",
         "next_batch_id", "next_launch_id", "now_ns", "profile", "ready_by_id", "sets", "waiting",
     )  # fmt: skip
 
@@ -39,7 +40,7 @@ class Ledger:
         self.sets = BufferSets(limits.buffer_sets, limits.max_batch)
         self.executors = Executors(limits.stages, limits.executors_per_stage)
         self.idle, self.idle_through = self.executors.idle, self.executors.idle_through
-        self._batches: dict[int, Batch] = {}
+        self.batch_by_id: dict[int, Batch] = {}
         # By lane and boundary: how many batches stand there or are on their way.
         self._bound_for = [[0] * (limits.stages + 1) for _ in limits.lanes]
         self.ready_by_id: dict[int, Batch] = {}
@@ -52,11 +53,11 @@ class Ledger:
 
     @property
     def batches(self) -> ValuesView[Batch]:
-        return self._batches.values()
+        return self.batch_by_id.values()
 
     @property
     def youngest_first(self) -> Iterator[Batch]:
-        return reversed(self._batches.values())
+        return reversed(self.batch_by_id.values())
 
     @property
     def ready(self) -> Sequence[Batch]:
@@ -74,10 +75,11 @@ class Ledger:
         return self.sets.in_use
 
     def batch(self, batch_id: int) -> Batch:
+        """A live batch that an operation names."""
         try:
-            return self._batches[batch_id]
+            return self.batch_by_id[batch_id]
         except KeyError:
-            raise OperationError(f"batch {batch_id} is not live; live are {sorted(self._batches)}") from None
+            raise OperationError(f"batch {batch_id} is not live; live are {sorted(self.batch_by_id)}") from None
 
     def hindmost_beside(self, batch_id: int) -> int:
         batch = self.batch(batch_id)
@@ -92,7 +94,7 @@ class Ledger:
 
     def room(self, batch_id: int) -> int:
         batch = self.batch(batch_id)
-        return self.sets.room_behind(batch.place if batch.tail is None else self._batches[batch.tail].place)
+        return self.sets.room_behind(batch.place if batch.tail is None else self.batch_by_id[batch.tail].place)
 
     def can_merge(self, head: int, tail: int) -> bool:
         first, second = self.batch(head), self.batch(tail)
@@ -123,7 +125,7 @@ class Ledger:
             raise OperationError(f"{operation}: batch {head.id} stops at no boundary any more")
         if head.head is not None:
             raise OperationError(f"{operation}: batch {head.id} is itself the tail of {head.head}")
-        tail = None if head.tail is None else self._batches[head.tail]
+        tail = None if head.tail is None else self.batch_by_id[head.tail]
         if tail is not None and (tail.state is not _READY or tail.stage != 0):
             raise OperationError(f"{operation}: its tail {tail.id} has started; a head has one tail at most")
         room = self.room(head.id)
@@ -216,9 +218,9 @@ class Ledger:
             raise OperationError(f"{operation}: batch {batch.id} stands before stage {first} of {self.limits.stages}")
         launch_id = self.next_launch_id
         if behind is None:
-            if not self.executors.idle_through(first, last):
+            if not (self.idle[first] if first == last else self.idle_through(first, last)):
                 raise OperationError(f"{operation}: a stage from {first} to {last} has no idle executor")
-            self.move(batch, BatchEvent.LAUNCHED)
+            self.move(batch, _LAUNCHED)
             executors = self.executors.take(first, last, launch_id)
         else:
             ahead = self.launches.get(behind)
@@ -227,7 +229,7 @@ class Ledger:
                 raise OperationError(
                     f"{operation}: launch {behind} is not in flight, is in a queue already, or spans other stages"
                 )
-            self.move(batch, BatchEvent.LAUNCHED)
+            self.move(batch, _LAUNCHED)
             executors = ahead.executors[first - ahead.first_stage : last - ahead.first_stage + 1]
             self.followers[behind] = launch_id
         if batch.tail is not None:  # it goes on without the tail
@@ -248,7 +250,10 @@ class Ledger:
     def move(self, batch: Batch, event: BatchEvent) -> None:
         """Takes a batch to its next state. Every change of state comes through here: who is ready is known without a search."""
         before = batch.state
-        after = batch.state = next_batch_state(batch.id, before, event)
+        after = BATCH_STEPS[before][event]
+        if after is None:
+            after = next_batch_state(batch.id, before, event)  # which refuses it by name
+        batch.state = after
         if after is _READY:
             self.ready_by_id[batch.id] = batch
         elif before is _READY:
@@ -275,7 +280,7 @@ class Ledger:
         self.move(batch, event)
         self._untie(batch)
         if batch.head is not None:
-            self._untie(self._batches[batch.head])
+            self._untie(self.batch_by_id[batch.head])
         self._close(batch)
         if rows_lost:
             self.sets.lose(batch.place.buffer_set)
@@ -293,15 +298,15 @@ class Ledger:
 
     def arrive(self, batch: Batch) -> None:
         """A batch stands at a boundary between stages: a head that was held for it is free to merge."""
-        self.move(batch, BatchEvent.PASSED)
+        self.move(batch, _PASSED)
         if batch.head is not None:
-            head = self._batches[batch.head]
+            head = self.batch_by_id[batch.head]
             if head.state is _HELD and batch.stage >= head.stage:
                 self.move(head, BatchEvent.RELEASED)
 
     def find_batch(self, query_id: int) -> Batch | None:
         """The live batch that holds this query. Linear: cancellations are rare, arrivals are not."""
-        for batch in self._batches.values():
+        for batch in self.batch_by_id.values():
             for query in batch.queries:
                 if query.id == query_id:
                     return None if query_id in batch.cancelled else batch
@@ -310,12 +315,12 @@ class Ledger:
     # Within -------------------------------------------------------------------------------------------------------
 
     def _open(self, batch: Batch) -> Batch:
-        self._batches[batch.id] = self.ready_by_id[batch.id] = batch
+        self.batch_by_id[batch.id] = self.ready_by_id[batch.id] = batch
         self._bound_for[batch.lane][batch.stage] += 1
         return batch
 
     def _close(self, batch: Batch) -> None:
-        del self._batches[batch.id]
+        del self.batch_by_id[batch.id]
         self._bound_for[batch.lane][batch.boundary] -= 1
 
     def _new_id(self) -> int:
@@ -342,7 +347,7 @@ class Ledger:
         """Cuts the tie between a head and its tail; a head that was held is free."""
         if head.tail is None:
             return
-        self._batches[head.tail].head = None
+        self.batch_by_id[head.tail].head = None
         head.tail = None
         if head.state is _HELD:
             self.move(head, BatchEvent.RELEASED)

@@ -81,9 +81,9 @@ EXECUTOR_TRANSITIONS: Final[Mapping[tuple[ExecutorState, ExecutorEvent], Executo
 }
 
 
-# The same tables as rows of columns, because every launch takes several steps: an index is twice as fast as a pair's hash.
-_BATCH_STEPS: Final = tuple(tuple(BATCH_TRANSITIONS.get((s, e)) for e in BatchEvent) for s in BatchState)
-_EXECUTOR_STEPS: Final = tuple(tuple(EXECUTOR_TRANSITIONS.get((s, e)) for e in ExecutorEvent) for s in ExecutorState)
+# The same tables by index (state, then event; None is no step): every launch takes several steps, and a pair's hash is slow.
+BATCH_STEPS: Final = tuple(tuple(BATCH_TRANSITIONS.get((s, e)) for e in BatchEvent) for s in BatchState)
+EXECUTOR_STEPS: Final = tuple(tuple(EXECUTOR_TRANSITIONS.get((s, e)) for e in ExecutorEvent) for s in ExecutorState)
 
 
 def next_batch_state(batch_id: int, state: BatchState, event: BatchEvent) -> BatchState:
@@ -92,7 +92,7 @@ def next_batch_state(batch_id: int, state: BatchState, event: BatchEvent) -> Bat
     Raises:
         TransitionError: the table holds no such step; the message names batch, state and event.
     """
-    following = _BATCH_STEPS[state][event]
+    following = BATCH_STEPS[state][event]
     if following is None:
         raise TransitionError(f"batch {batch_id} is {state.name} and cannot be {event.name}")
     return following
@@ -104,7 +104,7 @@ def next_executor_state(stage: int, index: int, state: ExecutorState, event: Exe
     Raises:
         TransitionError: the table holds no such step; the message names executor, state and event.
     """
-    following = _EXECUTOR_STEPS[state][event]
+    following = EXECUTOR_STEPS[state][event]
     if following is None:
         raise TransitionError(f"executor {index} of stage {stage} is {state.name} and cannot be {event.name}")
     return following

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from dvabatch.batching.limits import Limits
@@ -84,19 +84,20 @@ class View(Protocol):
         """The id that the next `New`, `Stretch` or `Split` gives to the first batch it makes."""
 
     @property
-    def batches(self) -> Iterable[BatchView]:
-        """The live batches, in order of id: the last is the youngest."""
+    def batch_by_id(self) -> Mapping[int, BatchView]:
+        """The live batches by id, and in order of id."""
 
     @property
     def youngest_first(self) -> Iterable[BatchView]:
-        """The live batches, from the youngest."""
+        """The live batches, from the last in order of id."""
+
+    @property
+    def batches(self) -> Iterable[BatchView]:
+        """The live batches, in order of id."""
 
     @property
     def ready(self) -> Sequence[BatchView]:
         """Those that stand at a boundary or the entry and wait for a word, in order of id."""
-
-    def batch(self, batch_id: int) -> BatchView:
-        """A live batch by its id."""
 
     @property
     def idle(self) -> Sequence[int]:

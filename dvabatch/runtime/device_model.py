@@ -59,19 +59,17 @@ class DeviceModel:
             self._tick(now_ns)
         finished: list[int] = []
         on_device, on_host = self._on_device, self._on_host
-        while True:
-            if on_device and on_device[0][0] - self._work_ns < _DONE_NS:
-                _, launch_id, phase, phases = heapq.heappop(on_device)
-                self._crowd(-phases[phase][1])
-            elif on_host and on_host[0][0] <= now_ns:
-                _, launch_id, phase, phases = heapq.heappop(on_host)
-            else:
-                break
-            phase += 1
-            if phase == len(phases):
+        done = self._work_ns + _DONE_NS
+        while on_device and on_device[0][0] < done:  # no phase is so short that one entered now were done
+            _, launch_id, phase, phases = heapq.heappop(on_device)
+            self._crowd(-phases[phase][1])
+            if phase + 1 == len(phases):
                 finished.append(launch_id)
             else:
-                self._enter(launch_id, phase, phases)
+                self._enter(launch_id, phase + 1, phases)
+        while on_host and on_host[0][0] <= now_ns:  # a phase on the host is the first: the device follows
+            _, launch_id, phase, phases = heapq.heappop(on_host)
+            self._enter(launch_id, phase + 1, phases)
         if len(finished) > 1:
             finished.sort()
         return finished

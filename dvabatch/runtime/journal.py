@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
 
@@ -29,19 +30,36 @@ class Outcome(IntEnum):
 _OPEN, _COMPLETED = int(Outcome.OPEN), int(Outcome.COMPLETED)  # plain integers: an enumeration's compare slower
 
 
+@dataclass(slots=True)
+class StageWork:
+    """Launches of one stage: how many of each size, and rows.
+
+    With lengths, a query shorter than its lane fills its row in part: useful is its length over the lane's.
+    """
+
+    batch_sizes: dict[int, int]
+    rows_useful: float
+    rows_computed: float
+
+    def add(self, rows: int, launches: int, useful: float, computed: float) -> None:
+        self.batch_sizes[rows] = self.batch_sizes.get(rows, 0) + launches
+        self.rows_useful += useful
+        self.rows_computed += computed
+
+
 class Journal:
     """One entry a query, by id from 0; instants are integer nanoseconds from the run's anchor, -1 where nothing happened."""
 
-    def __init__(self, queries: int, stages: int, lengths: Integers | None = None) -> None:
+    def __init__(self, queries: int, lengths: Integers | None = None) -> None:
         self.arrival_ns = array("q", bytes(8 * queries))
         self.admitted_ns = array("q", (-1,)) * queries
         self.done_ns = array("q", (-1,)) * queries
         self.outcome = bytearray((Outcome.OPEN,)) * queries
         self.late_free = bytearray(queries)  # 1 where an executor of stage 0 was free while the query went unseen
         self.lengths = None if lengths is None else array("i", np.asarray(lengths, np.int32).tobytes())
-        self.batch_sizes: list[dict[int, int]] = [{} for _ in range(stages)]
-        self.rows_useful = [0.0] * stages
-        self.rows_computed = [0.0] * stages
+        # By first stage, last stage, lane and rows: how many launches, and the sum of their queries' lengths.
+        self._launches: dict[tuple[int, int, int, int], int] = {}
+        self._tokens: dict[tuple[int, int, int, int], int] = {}
         self.reasons: dict[str, int] = {}
         self.bytes_copied = 0
         self.busy_ns = 0
@@ -78,20 +96,22 @@ class Journal:
         """Counts why queries got no answer."""
         self.reasons[reason] = self.reasons.get(reason, 0) + count
 
-    def launched(self, launch: Launch, profile: Profile) -> None:
-        """Counts a launch in every stage that it spans, and what of its rows was padding.
+    def launched(self, launch: Launch) -> None:
+        """Counts a launch."""
+        key = launch.first_stage, launch.last_stage, launch.lane, len(launch.query_ids)
+        self._launches[key] = self._launches.get(key, 0) + 1
+        if self.lengths is not None:
+            tokens = sum([self.lengths[query_id] for query_id in launch.query_ids])
+            self._tokens[key] = self._tokens.get(key, 0) + tokens
 
-        With lengths, a query shorter than its lane fills its row in part: useful is its length over the lane's.
-        """
-        rows = len(launch.query_ids)
-        useful = float(rows)
-        longest = profile.lanes[launch.lane]
-        if longest is not None and self.lengths is not None:
-            useful = sum(self.lengths[query_id] for query_id in launch.query_ids) / longest
-        computed = profile.padded(rows)
-        rows_useful, rows_computed = self.rows_useful, self.rows_computed
-        for stage in range(launch.first_stage, launch.last_stage + 1):
-            sizes = self.batch_sizes[stage]
-            sizes[rows] = sizes.get(rows, 0) + 1
-            rows_useful[stage] += useful
-            rows_computed[stage] += computed
+    def stages(self, profile: Profile) -> list[StageWork]:
+        """What was launched in every stage, and what of its rows was padding."""
+        works = [StageWork({}, 0.0, 0.0) for _ in range(profile.stages)]
+        for (first, last, lane, rows), launches in sorted(self._launches.items()):
+            longest = profile.lanes[lane]
+            useful: float = rows * launches
+            if longest is not None and self.lengths is not None:
+                useful = self._tokens[first, last, lane, rows] / longest
+            for stage in range(first, last + 1):
+                works[stage].add(rows, launches, useful, profile.padded(rows) * launches)
+        return works

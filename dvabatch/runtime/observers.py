@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 
 from dvabatch.batching.commands import Launch
-from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
 from dvabatch.runtime.journal import Journal, Outcome
 from engines.base import Array
@@ -16,10 +15,9 @@ from engines.errors import EngineError
 class JournalObserver:
     """Writes a journal, and keeps the answers of sampled queries for checking after the run."""
 
-    def __init__(self, journal: Journal, profile: Profile, sample: Collection[int] = ()) -> None:
+    def __init__(self, journal: Journal, sample: Collection[int] = ()) -> None:
         self.journal = journal
         self.answers: dict[int, Mapping[str, Array]] = {}
-        self._profile = profile
         self._sample = frozenset(sample)
 
     def admitted(self, query: Query, now_ns: int, *, late_free: bool) -> None:
@@ -29,7 +27,7 @@ class JournalObserver:
         journal.late_free[query.id] = late_free
 
     def launched(self, launch: Launch) -> None:
-        self.journal.launched(launch, self._profile)
+        self.journal.launched(launch)
 
     def copied(self, count: int) -> None:
         self.journal.bytes_copied += count

@@ -248,8 +248,8 @@ class Profiler:
         count = self._effort.most
         gap_ns = round(direct_ns * 1.5) + 2 * NS_PER_MS
         machine = Machine(self._limits, draft, policy)
-        journal = Journal(count, len(self._stages))
-        driver = ThreadedDriver(machine, self._table, JournalObserver(journal, draft))
+        journal = Journal(count)
+        driver = ThreadedDriver(machine, self._table, JournalObserver(journal))
         example = {name: rows[0] for name, rows in self._examples[0].items()}
         launcher = Launcher(self._stages, self._table, lambda _: example, {}, driver.post)
         driver.set_anchor(time.perf_counter_ns() + NS_PER_MS)

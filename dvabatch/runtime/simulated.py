@@ -37,7 +37,7 @@ class SimulatedDriver:
     def run(self, arrivals_ns: Integers, lengths: Integers | None = None, deadline_ns: int | None = None) -> Journal:
         """Arrivals rise, from 0; `deadline_ns` counts from each query's arrival. Any sequence of integers serves."""
         machine, device = self._machine, self._device
-        journal = self._journal = Journal(len(arrivals_ns), machine.limits.stages, lengths)
+        journal = self._journal = Journal(len(arrivals_ns), lengths)
         upcoming = _queries(arrivals_ns, lengths, deadline_ns)
         query = next(upcoming, None)
         now_ns = 0
@@ -75,7 +75,7 @@ class SimulatedDriver:
     def _carry_out(self, command: Command, now_ns: int) -> None:
         journal = self._journal
         if type(command) is Launch:
-            journal.launched(command, self._profile)
+            journal.launched(command)
             if command.after is None:
                 self._start(command, now_ns)
             else:

@@ -21,6 +21,7 @@ from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.journal import Journal
 from dvabatch.runtime.simulated import SimulatedDriver
+from tests.batching.timeline import flat
 
 S_NS = 1_000_000  # one service
 BLOCKS = 20
@@ -111,7 +112,7 @@ def test_a_bulk_queue_that_takes_all_who_wait(rho: float) -> None:
     a service is followed by one of max(1, N) queries, N Poisson(a), so E[batch] = a + e^-a, and of those in it a came during
     the service before, uniformly: E[W] = (a S / 2) / (a + e^-a)."""
     journal = simulate(poisson(rho, 20_000, 5), max_batch=64)
-    sizes = journal.batch_sizes[0]
+    sizes = journal.stages(flat(1, most=64))[0].batch_sizes
     batches = np.repeat(list(sizes), list(sizes.values())).astype(np.float64)
     assert max(sizes) < 64
     mean_batch = rho + math.exp(-rho)

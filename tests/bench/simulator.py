@@ -39,7 +39,7 @@ def run(scale: Scale) -> Iterator[Figure]:
             "queries/s",
             TARGETS_RPS.get(tabled.name, TARGET_RPS),
             ">=",
-            f"at {load:.0%} of capacity, mean batch {mean_batch(journal):.1f}; {operations}",
+            f"at {load:.0%} of capacity, mean batch {mean_batch(journal, tabled.profile):.1f}; {operations}",
         )
 
 
@@ -47,7 +47,8 @@ def _lightest_load(tabled: Tabled, wanted: float) -> float:
     """The lightest load at which launches are as large on average as the target asks: the most launches a query."""
 
     def batch_at(load: float) -> float:
-        return mean_batch(_simulated(tabled, tabled.schedule(load * tabled.capacity_rps, _PILOT_QUERIES, seed=2))[2])
+        schedule = tabled.schedule(load * tabled.capacity_rps, _PILOT_QUERIES, seed=2)
+        return mean_batch(_simulated(tabled, schedule)[2], tabled.profile)
 
     enough = wanted * 1.05  # a margin: the run that counts is another one
     place = bisect_left(_LOADS, enough, key=batch_at)  # batches grow with the load

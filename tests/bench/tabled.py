@@ -67,7 +67,7 @@ def length_policies() -> list[Tabled]:
     return [each for each in tabled(load_config("bert_base_table")) if each.name != "NORMAL"]
 
 
-def mean_batch(journal: Journal) -> float:
+def mean_batch(journal: Journal, profile: Profile) -> float:
     """Rows a launch, over all stages."""
-    launches = sum(sum(sizes.values()) for sizes in journal.batch_sizes)
-    return sum(rows * count for sizes in journal.batch_sizes for rows, count in sizes.items()) / launches
+    sizes = [size for work in journal.stages(profile) for size in work.batch_sizes.items()]
+    return sum(rows * count for rows, count in sizes) / sum(count for _, count in sizes)

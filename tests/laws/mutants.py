@@ -88,7 +88,7 @@ def a_split_loses_its_last_part(patch: pytest.MonkeyPatch) -> None:
 
     def broken(self: Ledger, operation: Split) -> list[Batch]:
         parts = split(self, operation)
-        del self._batches[parts[-1].id]
+        del self.batch_by_id[parts[-1].id]
         self.ready_by_id.pop(parts[-1].id, None)
         return parts[:-1]
 

@@ -128,7 +128,7 @@ class RandomPolicy:
 def _takes_company(view: View, batch: BatchView) -> bool:
     if batch.head is not None or batch.boundary >= view.limits.stages:
         return False
-    tail = None if batch.tail is None else view.batch(batch.tail)
+    tail = None if batch.tail is None else view.batch_by_id[batch.tail]
     return tail is None or (tail.state is _READY and tail.stage == 0)
 
 

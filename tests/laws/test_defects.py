@@ -21,6 +21,7 @@ from dvabatch.batching.policies.favoring import Favoring
 from dvabatch.batching.policies.policy import HybridDva, LoadDva, Normal, NormalInput, OperatorDva
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
+from dvabatch.runtime.journal import StageWork
 from dvabatch.runtime.simulated import SimulatedDriver
 from tests.batching.scripted import Stage
 from tests.batching.timeline import MS, flat, play
@@ -200,8 +201,7 @@ def test_a_request_is_counted_as_batch_1_whatever_its_size() -> None:
     """A request of five rows is five queries, and each counts in every stage that it passes."""
     machine = Machine(LIMITS, flat(4), LoadDva(CatchingUp(6, 6, 3, None)))
     journal = SimulatedDriver(machine).run([0] * 5)
-    assert journal.batch_sizes == [{5: 1}] * 4
-    assert journal.rows_useful == [5.0] * 4
+    assert journal.stages(flat(4)) == [StageWork({5: 1}, 5.0, 5.0)] * 4
 
 
 def test_a_held_batch_waits_however_much_it_costs() -> None:

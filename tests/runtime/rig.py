@@ -166,7 +166,7 @@ class Rig:
         )
         machine = Machine(self.limits, self.profile, self.policy, debug=True)
         count = len(arrivals_ns)
-        observer = Keeping(Journal(count, self.limits.stages, lengths), self.profile, range(count))
+        observer = Keeping(Journal(count, lengths), range(count))
         trace = io.StringIO()
         driver = ThreadedDriver(machine, table, observer, recorder=Recorder(machine, trace), clock=self.clock)
         launcher = Launcher(self.stages, table, self.payload, self.pads, driver.post)
@@ -191,8 +191,8 @@ class Rig:
 class Keeping(JournalObserver):
     """A journal that keeps every launch as well."""
 
-    def __init__(self, journal: Journal, profile: Profile, sample: Sequence[int]) -> None:
-        super().__init__(journal, profile, sample)
+    def __init__(self, journal: Journal, sample: Sequence[int]) -> None:
+        super().__init__(journal, sample)
         self.launches: list[Launch] = []
 
     def launched(self, launch: Launch) -> None:

@@ -109,7 +109,7 @@ def into_a_third(view: View) -> Sequence[Operation]:
     if view.waiting.count == 6:
         return (New(0, (0, 1, 2, 3)), New(0, (4, 5)))
     met = _ready(view, 1)
-    sizes = [view.batch(batch_id).size for batch_id in met]
+    sizes = [view.batch_by_id[batch_id].size for batch_id in met]
     if sorted(sizes) == [2, 4]:
         return (Split(met[sizes.index(4)], (3, 1)),)
     if sorted(sizes) == [1, 2, 3]:
@@ -139,7 +139,7 @@ def _split_and_run(view: View) -> Sequence[Operation]:
     if view.waiting.count:
         return (New(0, (0, 1, 2, 3)),)
     met = _ready(view, 1)
-    if [view.batch(batch_id).size for batch_id in met] == [4]:
+    if [view.batch_by_id[batch_id].size for batch_id in met] == [4]:
         return (Split(met[0], (1, 3)),)
     return tuple(Advance(batch_id, STAGES - 1) for batch_id in met) or _advance(view, 0)
 

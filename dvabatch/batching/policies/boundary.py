@@ -37,7 +37,7 @@ def go(view: View, rules: Rules, batch: BatchView) -> Iterator[Operation]:
         if type(operation) is Advance:
             return
         if type(operation) is Merge:
-            batch = view.batch(operation.head)
+            batch = view.batch_by_id[operation.head]
         elif type(operation) is Split:
             for part in view.ready:
                 if part.id >= first_part:

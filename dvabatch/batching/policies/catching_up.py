@@ -47,7 +47,7 @@ class CatchingUp:
                     break
                 if view.idle[0] and view.free_sets:
                     yield New(lane, waiting.first(lane, self.max_batch))
-                    yield from go(view, rules, view.batch(batch_id))
+                    yield from go(view, rules, view.batch_by_id[batch_id])
                     break
             else:
                 return
@@ -65,7 +65,7 @@ class CatchingUp:
         """How many more it may take: rows behind it, the limit that clips the tail, and no tail that is on its way."""
         members = batch.size
         if batch.tail is not None:
-            tail = view.batch(batch.tail)
+            tail = view.batch_by_id[batch.tail]
             if tail.state is not _READY or tail.stage:
                 return 0
             members += tail.size
@@ -80,14 +80,14 @@ class CatchingUp:
     def step(self, view: View, batch: BatchView) -> Operation | None:
         """Meet the tail, wait for it, or catch up with the head; a batch without either goes to its next stop."""
         if batch.tail is not None:
-            tail = view.batch(batch.tail)
+            tail = view.batch_by_id[batch.tail]
             if tail.stage < batch.stage:
                 return Hold(batch.id, tail.id)
             if tail.stage == batch.stage and tail.state is _READY:
                 return Merge(batch.id, tail.id)
             return None
         if batch.head is not None:
-            meeting = view.batch(batch.head).boundary
+            meeting = view.batch_by_id[batch.head].boundary
             return advance(view, batch.id, batch.stage, meeting) if batch.stage < meeting else None
         return advance(view, batch.id, batch.stage, self.next_stop(view, batch))
 

@@ -87,7 +87,7 @@ class InputDva:
             yield operation
             if type(operation) is Wake:
                 return
-            yield self._advance(view, view.batch(batch_id))
+            yield self._advance(view, view.batch_by_id[batch_id])
 
     @staticmethod
     def _advance(view: View, batch: BatchView) -> Operation:
@@ -122,7 +122,7 @@ class OperatorDva:
             yield operation
             if type(operation) is Wake:
                 return
-            yield from go(view, self.favoring, view.batch(batch_id))
+            yield from go(view, self.favoring, view.batch_by_id[batch_id])
 
 
 @dataclass(frozen=True, slots=True)
