@@ -54,19 +54,18 @@ class Executors:
 
     def put_back(self, first: int, executors: tuple[int, ...]) -> None:
         """The launch that held these has ended on the device. Lost ones stay lost."""
-        stage = first
-        for index in executors:
+        for stage, index in enumerate(executors, first):
             states = self._state[stage]
             state = states[index]
-            if state is not _LOST:
-                after = EXECUTOR_STEPS[state][_RETURNED]
-                if after is None:
-                    after = next_executor_state(stage, index, state, _RETURNED)  # which refuses it by name
-                states[index] = after
-                self._owner[stage][index] = None
-                self._free[stage].append(index)
-                self.idle[stage] += 1
-            stage += 1
+            if state is _LOST:
+                continue
+            after = EXECUTOR_STEPS[state][_RETURNED]
+            if after is None:
+                after = next_executor_state(stage, index, state, _RETURNED)  # which refuses it by name
+            states[index] = after
+            self._owner[stage][index] = None
+            self._free[stage].append(index)
+            self.idle[stage] += 1
 
     def lose(self, stage: int, index: int) -> int | None:
         """Takes an executor out for good; answers with the launch that was on it. Losing it again changes nothing."""

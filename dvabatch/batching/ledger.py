@@ -82,7 +82,7 @@ class Ledger:
             raise OperationError(f"batch {batch_id} is not live; live are {sorted(self.batch_by_id)}") from None
 
     def hindmost_beside(self, batch_id: int) -> int:
-        batch = self.batch(batch_id)
+        batch = self.batch_by_id[batch_id]
         for boundary, count in enumerate(self._bound_for[batch.lane]):
             if count > (boundary == batch.boundary):
                 return boundary
@@ -93,11 +93,11 @@ class Ledger:
         return self._bound_for[lane]
 
     def room(self, batch_id: int) -> int:
-        batch = self.batch(batch_id)
+        batch = self.batch_by_id[batch_id]
         return self.sets.room_behind(batch.place if batch.tail is None else self.batch_by_id[batch.tail].place)
 
     def can_merge(self, head: int, tail: int) -> bool:
-        first, second = self.batch(head), self.batch(tail)
+        first, second = self.batch_by_id[head], self.batch_by_id[tail]
         if first.place.adjoins(second.place):
             return True
         total = first.size + second.size
@@ -155,7 +155,7 @@ class Ledger:
                 raise OperationError(f"{operation}: batch {one.id} is tied to another batch")
         if head is tail or head.stage != tail.stage or head.lane != tail.lane:
             raise OperationError(f"{operation}: wanted two batches of one lane at one boundary")
-        if not self.can_merge(head.id, tail.id):
+        if not (head.place.adjoins(tail.place) or self.can_merge(head.id, tail.id)):
             raise OperationError(f"{operation}: no rows for {head.size} + {tail.size} queries")
         copies = self._bring_together(head, tail)
         self._untie(tail)

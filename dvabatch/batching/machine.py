@@ -122,7 +122,7 @@ class Machine:
                 self._launch_finished(event.launch_id)
             elif type(event) is not TimerFired:
                 self._apply_rare(event)
-        if ledger.waiting.next_deadline_ns < now_ns:
+        if ledger.waiting.deadlines and ledger.waiting.next_deadline_ns < now_ns:
             late = ledger.waiting.expired(now_ns)
             commands.extend(Reject(query.id, "deadline passed before entry") for query in late)
         self._plan()
@@ -152,7 +152,7 @@ class Machine:
         launch = self._leave(launch_id)
         if launch is None:
             return
-        batch = self.ledger.batch(launch.batch_id)
+        batch = self.ledger.batch_by_id[launch.batch_id]
         batch.stage = launch.last_stage + 1
         batch.launch_id = None
         if batch.is_empty:
@@ -289,22 +289,26 @@ class Machine:
         apply, commands = self._apply, self._commands
         count, wake_ns = 0, None
         for operation in self.policy.plan(ledger):
-            if type(operation) is Wake:
-                wake_ns = operation.at_ns if wake_ns is None else min(wake_ns, operation.at_ns)
-                continue
             if type(operation) is Advance:
                 commands.append(ledger.launch(operation))
+            elif type(operation) is Wake:
+                wake_ns = operation.at_ns if wake_ns is None else min(wake_ns, operation.at_ns)
             else:
                 apply[type(operation)](operation)
             count += 1
-            # Every operation uses up something that waits or is ready, or makes parts of it: so many are a loop.
-            if count > _MANY and count > 16 * (len(ledger.batches) + ledger.waiting.count + ledger.limits.max_batch):
-                raise OperationError(f"policy {self.policy.digest} does not come to an end at {ledger.now_ns} ns")
+            if count > _MANY:
+                self._expect_an_end(count)
         if wake_ns is not None:
             wake_ns = max(wake_ns, ledger.now_ns + 1)
             if wake_ns != self.wake_ns:
                 self.wake_ns = wake_ns
                 commands.append(WakeAt(wake_ns))
+
+    def _expect_an_end(self, count: int) -> None:
+        """Every operation uses up something that waits or is ready, or makes parts of it: too many are a loop."""
+        ledger = self.ledger
+        if count > 16 * (len(ledger.batches) + ledger.waiting.count + ledger.limits.max_batch):
+            raise OperationError(f"policy {self.policy.digest} does not come to an end at {ledger.now_ns} ns")
 
     def _new(self, operation: New) -> None:
         self.ledger.open(operation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,11 @@ class Hold:
     tail: int
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
-    """Launch a ready batch through stage `through`; with `behind`, queue it on the executors of that launch."""
+class Advance(NamedTuple):
+    """Launch a ready batch through stage `through`; with `behind`, queue it on the executors of that launch.
+
+    The most frequent operation, and so a named tuple: see `Launch`.
+    """
 
     batch: int
     through: int

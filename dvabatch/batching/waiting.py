@@ -15,18 +15,18 @@ _by_id = attrgetter("id")
 class WaitingRoom:
     """First come, first served within a lane: dictionaries keep order and find a query by id in constant time."""
 
-    __slots__ = ("_deadlines", "_queues", "count")
+    __slots__ = ("_queues", "count", "deadlines")
 
     def __init__(self, lanes: int) -> None:
         self._queues: list[dict[int, Query]] = [{} for _ in range(lanes)]
-        self._deadlines: list[tuple[int, int, int]] = []  # a heap of (deadline, id, lane)
+        self.deadlines: list[tuple[int, int, int]] = []  # a heap of (deadline, id, lane)
         self.count = 0
 
     def add(self, lane: int, query: Query) -> None:
         self._queues[lane][query.id] = query
         self.count += 1
         if query.deadline_ns is not None:
-            heapq.heappush(self._deadlines, (query.deadline_ns, query.id, lane))
+            heapq.heappush(self.deadlines, (query.deadline_ns, query.id, lane))
 
     def in_lane(self, lane: int) -> int:
         return len(self._queues[lane])
@@ -83,13 +83,13 @@ class WaitingRoom:
     @property
     def next_deadline_ns(self) -> float:
         """No query that waits has a deadline before this."""
-        return self._deadlines[0][0] if self._deadlines else math.inf
+        return self.deadlines[0][0] if self.deadlines else math.inf
 
     def expired(self, now_ns: int) -> list[Query]:
         """Takes out the queries whose deadline has passed, in order of deadline."""
         gone = []
-        while self._deadlines and self._deadlines[0][0] < now_ns:
-            _, query_id, lane = heapq.heappop(self._deadlines)
+        while self.deadlines and self.deadlines[0][0] < now_ns:
+            _, query_id, lane = heapq.heappop(self.deadlines)
             if query_id in self._queues[lane]:
                 gone.append(self.remove(lane, query_id))
         return gone
@@ -99,7 +99,7 @@ class WaitingRoom:
         everyone = sorted((query for queue in self._queues for query in queue.values()), key=lambda query: query.id)
         for queue in self._queues:
             queue.clear()
-        self._deadlines.clear()
+        self.deadlines.clear()
         self.count = 0
         return everyone
 

@@ -62,7 +62,8 @@ class DeviceModel:
         done = self._work_ns + _DONE_NS
         while on_device and on_device[0][0] < done:  # no phase is so short that one entered now were done
             _, launch_id, phase, phases = heapq.heappop(on_device)
-            self._crowd(-phases[phase][1])
+            shares = self._shares = self._shares - phases[phase][1]
+            self._slow = 1.0 if shares <= FULL else self._slowness(shares)
             if phase + 1 == len(phases):
                 finished.append(launch_id)
             else:
@@ -87,16 +88,13 @@ class DeviceModel:
         work_ns, share = phases[phase]
         if share:
             heapq.heappush(self._on_device, (self._work_ns + work_ns, launch_id, phase, phases))
-            self._crowd(share)
+            shares = self._shares = self._shares + share
+            self._slow = 1.0 if shares <= FULL else self._slowness(shares)
         else:
             heapq.heappush(self._on_host, (self._now_ns + work_ns, launch_id, phase, phases))
 
-    def _crowd(self, share: int) -> None:
-        shares = self._shares = self._shares + share
-        if shares <= FULL:
-            self._slow = 1.0
-            return
+    def _slowness(self, shares: int) -> float:
         slow = self._known.get(shares)
         if slow is None:
             slow = self._known[shares] = self._slowdown(shares / FULL)
-        self._slow = slow
+        return slow

@@ -38,6 +38,7 @@ class SimulatedDriver:
         """Arrivals rise, from 0; `deadline_ns` counts from each query's arrival. Any sequence of integers serves."""
         machine, device = self._machine, self._device
         journal = self._journal = Journal(len(arrivals_ns), lengths)
+        journal.arrived_on_time(arrivals_ns)
         upcoming = _queries(arrivals_ns, lengths, deadline_ns)
         query = next(upcoming, None)
         now_ns = 0
@@ -55,8 +56,6 @@ class SimulatedDriver:
                     if self._queued and launch_id in self._queued:
                         self._start(self._queued.pop(launch_id), now_ns, queued=True)
             while query is not None and query.arrival_ns == now_ns:
-                journal.arrival_ns[query.id] = now_ns
-                journal.admitted_ns[query.id] = now_ns
                 events.append(QueryArrived(query))
                 query = next(upcoming, None)
             if wake_ns == now_ns:

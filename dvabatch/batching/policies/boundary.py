@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from dvabatch.batching.operations import Advance, Merge, Operation, Split
@@ -19,30 +19,26 @@ class Rules(Protocol):
         """What it does next: meet another, wait for it, divide, or be launched; None if it stays as it is."""
 
 
-def go_on(view: View, rules: Rules) -> Iterator[Operation]:
-    """Everything that ready batches do which have a free executor, the oldest first."""
-    for batch in view.ready:
-        if view.idle[batch.stage]:
-            yield from go(view, rules, batch)
+def go_on(view: View, rules: Rules, batches: Iterable[BatchView]) -> Iterator[Operation]:
+    """Step by step what becomes of each of these ready batches while it has a free executor, the first of them first.
 
-
-def go(view: View, rules: Rules, batch: BatchView) -> Iterator[Operation]:
-    """Step by step what becomes of one batch, and of what it becomes by a merge or a split."""
-    while batch.state is _READY and view.idle[batch.stage]:  # an operation before may have taken either
-        operation = rules.step(view, batch)
-        if operation is None:
-            return
-        first_part = view.next_batch_id
-        yield operation
-        if type(operation) is Advance:
-            return
-        if type(operation) is Merge:
-            batch = view.batch_by_id[operation.head]
-        elif type(operation) is Split:
-            for part in view.ready:
-                if part.id >= first_part:
-                    yield from go(view, rules, part)
-            return
+    What a batch becomes by a merge or a split goes on in its place.
+    """
+    idle = view.idle
+    for batch in batches:
+        while batch.state is _READY and idle[batch.stage]:  # an operation before may have taken either
+            operation = rules.step(view, batch)
+            if operation is None:
+                break
+            first_part = view.next_batch_id
+            yield operation
+            if type(operation) is Advance:
+                break
+            if type(operation) is Merge:
+                batch = view.batch_by_id[operation.head]  # noqa: PLW2901  # it is the one that goes on
+            elif type(operation) is Split:
+                yield from go_on(view, rules, [part for part in view.ready if part.id >= first_part])
+                break
 
 
 def advance(view: View, batch_id: int, stage: int, stop: int) -> Advance:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dvabatch.batching.operations import Hold, Merge, New, Operation, Stretch
-from dvabatch.batching.policies.boundary import Rules, advance, go
+from dvabatch.batching.policies.boundary import Rules, advance, go_on
 from dvabatch.batching.states import BatchState
 from dvabatch.batching.view import BatchView, View
 
@@ -47,7 +47,7 @@ class CatchingUp:
                     break
                 if view.idle[0] and view.free_sets:
                     yield New(lane, waiting.first(lane, self.max_batch))
-                    yield from go(view, rules, view.batch_by_id[batch_id])
+                    yield from go_on(view, rules, (view.batch_by_id[batch_id],))
                     break
             else:
                 return

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar
 
 from dvabatch.batching.operations import Advance, Operation, Wake
-from dvabatch.batching.policies.boundary import advance, go, go_on, is_tied
+from dvabatch.batching.policies.boundary import advance, go_on, is_tied
 from dvabatch.batching.policies.catching_up import CatchingUp
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.favoring import Favoring
@@ -114,7 +115,7 @@ class OperatorDva:
         return f"{self.scheduler_type} {self.entry} {self.favoring}"
 
     def plan(self, view: View) -> Iterator[Operation]:
-        yield from go_on(view, self.favoring)
+        yield from go_on(view, self.favoring, view.ready)
         while True:
             batch_id, operation = view.next_batch_id, self.entry.plan(view)
             if operation is None:
@@ -122,7 +123,7 @@ class OperatorDva:
             yield operation
             if type(operation) is Wake:
                 return
-            yield from go(view, self.favoring, view.batch_by_id[batch_id])
+            yield from go_on(view, self.favoring, (view.batch_by_id[batch_id],))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +138,8 @@ class LoadDva:
         return f"{self.scheduler_type} {self.catching_up}"
 
     def plan(self, view: View) -> Iterator[Operation]:
-        yield from go_on(view, self.catching_up)
-        if view.waiting.count:
-            yield from self.catching_up.enter(view, self.catching_up)
+        rules = self.catching_up
+        return chain(go_on(view, rules, view.ready), rules.enter(view, rules))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +155,7 @@ class HybridDva:
         return f"{self.scheduler_type} {self.catching_up} {self.favoring}"
 
     def plan(self, view: View) -> Iterator[Operation]:
-        yield from go_on(view, self)
-        if view.waiting.count:
-            yield from self.catching_up.enter(view, self)
+        return chain(go_on(view, self, view.ready), self.catching_up.enter(view, self))
 
     def step(self, view: View, batch: BatchView) -> Operation | None:
         if is_tied(batch):
