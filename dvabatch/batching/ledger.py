@@ -88,8 +88,11 @@ class Ledger:
                 return boundary
         return self.limits.stages
 
+    def right_behind(self, batch_id: int) -> Batch | None:
+        behind = self.sets.right_behind(self.batch_by_id[batch_id].place)
+        return None if behind is None else self.batch_by_id.get(behind)
+
     def bound_for(self, lane: int) -> Sequence[int]:
-        """How many live batches of a lane stand at each boundary, or will when their launch in flight ends."""
         return self._bound_for[lane]
 
     def room(self, batch_id: int) -> int:
@@ -182,19 +185,19 @@ class Ledger:
         self.move(whole, BatchEvent.DIVIDED)
         self._close(whole)
         parts, row = [], 0
-        self.sets.vacate(whole.id, whole.place.buffer_set, keep=True)
+        buffer_set, first_row, _ = whole.place
         for size in sizes:
-            batch_id = self._new_id()
-            place = self.sets.claim(batch_id, Place(whole.place.buffer_set, whole.place.first_row + row, size))
-            part = Batch(batch_id, whole.lane, whole.queries[row : row + size], place, whole.stage)
-            if whole.cancelled:
-                part.cancelled = {query.id for query in part.queries if query.id in whole.cancelled}
+            place = Place(buffer_set, first_row + row, size)
+            part = Batch(self._new_id(), whole.lane, whole.queries[row : row + size], place, whole.stage)
             part.first_launch_ns = whole.first_launch_ns
             parts.append(self._open(part))
             row += size
-        for part in parts:
-            if part.is_empty:
-                self.end(part, BatchEvent.EMPTIED)
+        self.sets.divide(whole.id, buffer_set, {part.id: part.place for part in parts})
+        if whole.cancelled:
+            for part in parts:
+                part.cancelled = {query.id for query in part.queries if query.id in whole.cancelled}
+                if part.is_empty:
+                    self.end(part, BatchEvent.EMPTIED)
         return parts
 
     def hold(self, operation: Hold) -> None:

@@ -287,15 +287,14 @@ class Machine:
         if not ledger.ready_by_id and not ledger.waiting.count:
             return
         apply, commands = self._apply, self._commands
-        count, wake_ns = 0, None
-        for operation in self.policy.plan(ledger):
+        wake_ns = None
+        for count, operation in enumerate(self.policy.plan(ledger)):
             if type(operation) is Advance:
                 commands.append(ledger.launch(operation))
             elif type(operation) is Wake:
                 wake_ns = operation.at_ns if wake_ns is None else min(wake_ns, operation.at_ns)
             else:
                 apply[type(operation)](operation)
-            count += 1
             if count > _MANY:
                 self._expect_an_end(count)
         if wake_ns is not None:

@@ -73,6 +73,12 @@ class BufferSets:
         tenants[tenant] = place
         return place
 
+    def divide(self, tenant: int, buffer_set: int, parts: dict[int, Place]) -> None:
+        """Parts of a tenant's place take over from it. They lie within it, so they overlap with nobody else."""
+        tenants = self._tenants[buffer_set]
+        del tenants[tenant]
+        tenants.update(parts)
+
     def vacate(self, tenant: int, buffer_set: int, *, keep: bool = False) -> None:
         """The device is done with the tenant's rows; the set returns when they were the last, unless `keep` (the next
         tenant is about to claim them)."""
@@ -95,6 +101,14 @@ class BufferSets:
                 if end <= held.first_row < nearest:
                     nearest = held.first_row
         return nearest - end
+
+    def right_behind(self, place: Place) -> int | None:
+        """The tenant whose rows begin where this place ends."""
+        end = place.first_row + place.rows
+        for tenant, held in self._tenants[place.buffer_set].items():
+            if held.first_row == end:
+                return tenant
+        return None
 
     def tenants(self, buffer_set: int) -> dict[int, Place]:
         return dict(self._tenants[buffer_set])

@@ -106,6 +106,12 @@ class View(Protocol):
     def idle_through(self, first: int, last: int) -> bool:
         """Whether every stage of this span has a free executor."""
 
+    def bound_for(self, lane: int) -> Sequence[int]:
+        """How many live batches of a lane stand at each boundary, or will when their launch in flight ends."""
+
+    def right_behind(self, batch_id: int) -> BatchView | None:
+        """The live batch whose rows begin where this one's end."""
+
     def hindmost_beside(self, batch_id: int) -> int:
         """The boundary of the hindmost other batch of this one's lane (standing or bound for it); `stages` if it is alone."""
 

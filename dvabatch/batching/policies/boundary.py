@@ -37,7 +37,10 @@ def go_on(view: View, rules: Rules, batches: Iterable[BatchView]) -> Iterator[Op
             if type(operation) is Merge:
                 batch = view.batch_by_id[operation.head]  # noqa: PLW2901  # it is the one that goes on
             elif type(operation) is Split:
-                yield from go_on(view, rules, [part for part in view.ready if part.id >= first_part])
+                parts = map(view.batch_by_id.get, range(first_part, view.next_batch_id))
+                yield from go_on(
+                    view, rules, [part for part in parts if part is not None]
+                )  # one may have been cancelled
                 break
 
 

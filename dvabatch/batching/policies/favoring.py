@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from dvabatch.batching.operations import Hold, Merge, Operation, Split
 from dvabatch.batching.policies.boundary import advance
-from dvabatch.batching.states import BatchState
 from dvabatch.batching.view import BatchView, View
 
 
@@ -41,33 +40,33 @@ class Favoring:
 
     def _gather(self, view: View, batch: BatchView) -> Operation | None:
         """Merge with a batch that is ready here too; else wait for the part right behind it, which is on its way."""
-        limit = self.sizes[batch.stage]
-        for other in view.batches:
-            if (
-                other.id != batch.id
-                and other.lane == batch.lane
-                and other.stage == batch.stage
-                and other.state is BatchState.READY
-                and other.size + batch.size <= limit
-                and _unbound(other, batch)
-            ):
-                # Neighbours in row order, which costs nothing; strangers with the older one in front.
-                in_one_set = batch.place.buffer_set == other.place.buffer_set
-                first = batch.place.first_row < other.place.first_row if in_one_set else batch.id < other.id
-                head, tail = (batch, other) if first else (other, batch)
-                if view.can_merge(head.id, tail.id):
-                    return Merge(head.id, tail.id)
-        for other in view.batches:
-            if (
-                batch.place.adjoins(other.place)
-                and other.stage < batch.stage
-                and other.boundary <= batch.stage
-                and other.size + batch.size <= limit
-                and other.size <= min(self.sizes[other.stage : batch.stage])  # it will not be divided on its way
-                and _unbound(batch, other)
-            ):
-                return Hold(batch.id, other.id)
+        stage = batch.stage
+        limit = self.sizes[stage]
+        if view.bound_for(batch.lane)[stage] > 1:
+            for other in view.ready:
+                if other.stage == stage and self._fits(batch, other, limit):
+                    # Neighbours in row order, which costs nothing; strangers with the older one in front.
+                    in_one_set = batch.place.buffer_set == other.place.buffer_set
+                    first = batch.place.first_row < other.place.first_row if in_one_set else batch.id < other.id
+                    head, tail = (batch, other) if first else (other, batch)
+                    if view.can_merge(head.id, tail.id):
+                        return Merge(head.id, tail.id)
+        behind = view.right_behind(batch.id)
+        if (
+            behind is not None
+            and behind.stage < stage
+            and behind.boundary <= stage
+            and self._fits(batch, behind, limit)
+            and behind.size <= min(self.sizes[behind.stage : stage])  # it will not be divided on its way
+        ):
+            return Hold(batch.id, behind.id)
         return None
+
+    @staticmethod
+    def _fits(batch: BatchView, other: BatchView, limit: int) -> bool:
+        """Whether the two may become one batch."""
+        together = batch.size + other.size <= limit
+        return together and other.id != batch.id and other.lane == batch.lane and _unbound(other, batch)
 
 
 def _unbound(one: BatchView, other: BatchView) -> bool:
