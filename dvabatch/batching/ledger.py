@@ -215,8 +215,9 @@ class Ledger:
 
     def launch(self, operation: Advance) -> Launch:
         """Puts a batch on one executor of every stage through `through`."""
-        batch = self.batch(operation.batch)
-        first, last, behind = batch.stage, operation.through, operation.behind
+        batch_id, last, behind = operation
+        batch = self.batch(batch_id)
+        first = batch.stage
         if not first <= last < self.limits.stages:
             raise OperationError(f"{operation}: batch {batch.id} stands before stage {first} of {self.limits.stages}")
         launch_id = self.next_launch_id
@@ -246,7 +247,7 @@ class Ledger:
         if batch.first_launch_ns is None:
             batch.first_launch_ns = self.now_ns
         ids = tuple([query.id for query in batch.queries])
-        launch = Launch(launch_id, batch.id, batch.lane, first, last, batch.place, ids, executors, behind)
+        launch = Launch(launch_id, batch_id, batch.lane, first, last, batch.place, ids, executors, behind)
         self.launches[launch_id] = launch
         return launch
 
@@ -267,7 +268,7 @@ class Ledger:
     def leave_executors(self, launch: Launch) -> None:
         """A launch has ended on the device: its executors go to the launch behind it, or are free."""
         del self.launches[launch.id]
-        follower_id = self.followers.pop(launch.id, None)
+        follower_id = self.followers.pop(launch.id, None) if self.followers else None
         if follower_id is None:
             self.executors.put_back(launch.first_stage, launch.executors)
             return

@@ -102,3 +102,20 @@ def test_room_ends_at_the_next_tenant_or_at_the_end_of_the_set() -> None:
     sets.claim(2, Place(0, 1, 3))
     assert sets.room_behind(first) == 0
     assert sets.room_behind(Place(1, 0, 6)) == 0
+
+
+def test_parts_take_over_the_rows_of_what_they_were() -> None:
+    sets = BufferSets(1, 6)
+    sets.take(0, 4)
+    sets.claim(1, Place(0, 4, 2))
+    sets.divide(0, 0, {2: Place(0, 0, 3), 3: Place(0, 3, 1)})
+    assert sets.tenants(0) == {1: Place(0, 4, 2), 2: Place(0, 0, 3), 3: Place(0, 3, 1)}
+    assert (
+        sets.right_behind(Place(0, 0, 3)),
+        sets.right_behind(Place(0, 3, 1)),
+        sets.right_behind(Place(0, 4, 2)),
+    ) == (
+        3,
+        1,
+        None,
+    )

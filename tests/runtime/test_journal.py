@@ -1,0 +1,42 @@
+"""The journal: what happened to each query, and what was launched."""
+
+from __future__ import annotations
+
+import pytest
+
+from dvabatch.batching.commands import Launch
+from dvabatch.batching.place import Place
+from dvabatch.batching.profile import Profile
+from dvabatch.runtime.journal import Journal, Outcome, StageWork
+
+STAGE = {"latency_ms": {"1": 1.0, "4": 2.0}}
+PADDED = Profile.from_table({"stages": [STAGE] * 2, "batch_sizes": [1, 4]})
+LANES = Profile.from_table({"lanes": {"32": {"stages": [STAGE] * 2}, "64": {"stages": [STAGE] * 2}}})
+
+
+def launch(first: int, last: int, *query_ids: int, lane: int = 0) -> Launch:
+    return Launch(0, 0, lane, first, last, Place(0, 0, len(query_ids)), query_ids, (0,) * (last - first + 1))
+
+
+def test_launches_count_in_every_stage_that_they_span_with_the_rows_that_run() -> None:
+    journal = Journal(4)
+    for one in (launch(0, 1, 0, 1), launch(0, 0, 2), launch(0, 1, 2, 3)):
+        journal.launched(one)
+    assert journal.stages(PADDED) == [StageWork({1: 1, 2: 2}, 5, 9), StageWork({2: 2}, 4, 8)]
+
+
+def test_a_short_query_fills_its_row_in_part() -> None:
+    journal = Journal(3, lengths=[8, 32, 48])
+    journal.launched(launch(0, 0, 0, 1))
+    journal.launched(launch(0, 1, 2, lane=1))
+    assert journal.stages(LANES) == [StageWork({1: 1, 2: 1}, 40 / 32 + 48 / 64, 3), StageWork({1: 1}, 48 / 64, 1)]
+
+
+def test_a_query_ends_once() -> None:
+    journal = Journal(2)
+    journal.completed((0, 1), 7)
+    assert (list(journal.done_ns), list(journal.outcome)) == ([7, 7], [Outcome.COMPLETED] * 2)
+    with pytest.raises(ValueError, match="query 1 ended twice: COMPLETED, then COMPLETED"):
+        journal.completed((1,), 8)
+    with pytest.raises(ValueError, match="query 0 ended twice: COMPLETED, then FAILED"):
+        journal.ended(0, Outcome.FAILED, 8)
