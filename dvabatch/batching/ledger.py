@@ -336,10 +336,10 @@ class Ledger:
         """Takes queries out of the waiting room: all, or none if one of them does not fit."""
         if not 0 <= lane < len(self.limits.lanes):
             raise OperationError(f"lane {lane} does not exist; lanes are 0 to {len(self.limits.lanes) - 1}")
-        if len(set(ids)) != len(ids):
-            raise OperationError(f"a query is named twice in {ids}")
         queries = self.waiting.take(lane, ids)
         if queries is None:
+            if len(set(ids)) < len(ids):
+                raise OperationError(f"a query is named twice in {ids}")
             missing = [query_id for query_id in ids if (at := self.waiting.find(query_id)) is None or at[0] > lane]
             raise OperationError(f"query {missing[0]} does not wait for lane {lane}")
         return queries

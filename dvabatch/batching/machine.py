@@ -159,7 +159,7 @@ class Machine:
             self.ledger.end(batch, BatchEvent.EMPTIED)
         elif batch.stage == self.limits.stages:
             self.ledger.end(batch, BatchEvent.COMPLETED)
-            self._commands.append(Deliver(batch.live_ids))
+            self._commands.append(Deliver(batch.live_ids if batch.cancelled else launch.query_ids))
         else:
             self.ledger.arrive(batch)
             if self._dead is not None:

@@ -63,12 +63,11 @@ class WaitingRoom:
         return None
 
     def take(self, lane: int, query_ids: tuple[int, ...]) -> list[Query] | None:
-        """Takes these queries out, all or (if one of them does not wait in this lane or a shorter one) none.
-
-        No id may be given twice.
-        """
-        queue = self._queues[lane]
-        if queue.keys() >= set(query_ids):
+        """Takes these queries out, all or (if one is named twice, or does not wait in this lane or a shorter one) none."""
+        queue, wanted = self._queues[lane], set(query_ids)
+        if len(wanted) < len(query_ids):
+            return None
+        if wanted <= queue.keys():
             self.count -= len(query_ids)
             return list(map(queue.pop, query_ids))
         found = [self.find(query_id) for query_id in query_ids]
