@@ -21,6 +21,7 @@ from dvabatch.reporting.figures import draw_all
 from dvabatch.reporting.files import write_text
 from dvabatch.reporting.labels import point_key
 from dvabatch.reporting.lock import ResultsLock
+from dvabatch.reporting.measured import Queries
 from dvabatch.reporting.points import load_points, load_responses, save_point
 from dvabatch.reporting.report import assemble, write_report
 from dvabatch.reporting.summary import summarise
@@ -197,6 +198,18 @@ class Experiment:
         return baselines.swept(self._config, ground.profile, load, rounds=self._sweep_rounds, say=self._say)
 
     def _one(self, bed: Bed, point: Point) -> dict[str, Any]:
+        """Measures a point, and again while its sender was late: that is the host's doing, and may pass."""
+        for attempt in range(1, self._config.load.attempts + 1):
+            run, queries = self._attempt(bed, point)
+            run["attempts"] = attempt
+            if not run["late"]:
+                break
+            if attempt < self._config.load.attempts:
+                self._say(f"{_said(point, run)}: {run['invalid_reasons'][0]}; measured again")
+        save_point(self._folder, point.key, run, queries)
+        return run
+
+    def _attempt(self, bed: Bed, point: Point) -> tuple[dict[str, Any], Queries]:
         with ExitStack() as opened:
             trace = None
             if self._trace:
@@ -213,8 +226,7 @@ class Experiment:
                 *run["invalid_reasons"],
                 f"{result.wrong_answers} of {result.correctness['checked']} checked answers are wrong",
             ]
-        save_point(self._folder, point.key, run, result.measured.queries)
-        return run
+        return run, result.measured.queries
 
     def _finish(self, ground: Ground, runs: Mapping[str, dict[str, Any]], code: Exit) -> Finished:
         """The report of what was measured, figures included."""

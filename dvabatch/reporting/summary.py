@@ -13,7 +13,7 @@ import numpy as np
 from .bootstrap import mean_interval
 from .measured import IntArray, Measured, Queries, StageUse, Status
 from .percentiles import PERCENTILES, percentile_ns
-from .validity import invalid_reasons, saturated
+from .validity import invalid_reasons, saturated, sender_reasons
 
 CDF_STEPS: Final = 100
 OPERATIONS: Final = ("new", "stretch", "merge", "split", "hold")
@@ -43,6 +43,7 @@ def summarise(measured: Measured) -> dict[str, Any]:
         "valid": not reasons,
         "saturated": saturated(queries, measured.admission),
         "invalid_reasons": reasons,
+        "late": bool(sender_reasons(queries, median_ms)),
         "error_limit": measured.error_limit,
         **numbers,
         "slo_quantile": quantile,

@@ -41,16 +41,21 @@ def invalid_reasons(queries: Queries, median_response_ms: float | None, error_li
     reasons = []
     if queries.count(Status.COMPLETED) == 0:
         reasons.append(f"none of the {len(queries)} offered queries completed: nothing was measured")
-    sent = queries.admitted_ns >= 0
-    if sent.any():
-        reasons += _late(queries, sent, median_response_ms)
-        reasons += _off_rate(queries, sent)
+    reasons += sender_reasons(queries, median_response_ms)
     failed = queries.count(Status.FAILED)
     if failed > error_limit * len(queries):
         reasons.append(
             f"{failed} of {len(queries)} queries failed, wanted at most {error_limit:.3g} of them: see their reasons"
         )
     return reasons
+
+
+def sender_reasons(queries: Queries, median_response_ms: float | None) -> list[str]:
+    """Those that lie with the sender and its host alone: the same measurement, made again, may be free of them."""
+    sent = queries.admitted_ns >= 0
+    if not sent.any():
+        return []
+    return [*_late(queries, sent, median_response_ms), *_off_rate(queries, sent)]
 
 
 def _late(queries: Queries, sent: Mask, median_response_ms: float | None) -> list[str]:

@@ -59,6 +59,8 @@ class LoadOptions(Section):
     """Sequence lengths of the requests; none if not given."""
     admission: Literal["pull", "push"] = "pull"
     """pull: the driver takes what is due at each decision; push: a sender hands requests over."""
+    attempts: Annotated[int, Field(ge=1)] = 3
+    """A measured point whose sender was late is measured again, this often in all; the last attempt counts."""
     deadline_ms: Milliseconds | None = None
     """A request that has not entered by then is rejected; no deadline if not given."""
 

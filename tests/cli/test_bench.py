@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dvabatch.batching.place import Place
+from dvabatch.reporting import validity
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch_cli.answers import TableReference, Tally
 from dvabatch_cli.testbed import RealBed
@@ -189,8 +190,25 @@ class Counting:
 
 def four_points(tmp_path: Path) -> Path:
     return table_config(
-        tmp_path, load={"process": "poisson", "request_rate": [3000, 4000], "num_requests": 60}, policies=[NORMAL, LOAD]
+        tmp_path,
+        load={"process": "poisson", "request_rate": [3000, 4000], "num_requests": 60, "attempts": 1},
+        policies=[NORMAL, LOAD],
     )
+
+
+@pytest.mark.parametrize(("late", "attempts", "code"), [(2, 3, 0), (3, 3, 4)])
+def test_a_point_whose_sender_was_late_is_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: int, attempts: int, code: int
+) -> None:
+    config = table_config(tmp_path, policies=[NORMAL], load=BURST)
+    counting = Counting(monkeypatch)
+    monkeypatch.setattr(validity, "_off_rate", lambda *_: [])
+    monkeypatch.setattr(validity, "_late", lambda *_: ["the sender was late"] if counting.count <= late else [])
+    done = dvabatch("bench", config, "-o", tmp_path / "out")
+    assert (done.code, counting.count) == (code, 3)
+    assert done.err.count("the sender was late; measured again") == 2
+    (run,) = report_of(tmp_path / "out")["runs"]
+    assert (run["attempts"], run["late"], run["valid"]) == (attempts, code != 0, code == 0)
 
 
 def test_an_interrupted_bench_reports_what_it_has_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
