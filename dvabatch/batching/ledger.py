@@ -14,6 +14,7 @@ from dvabatch.batching.errors import OperationError
 from dvabatch.batching.executors import Executors
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.operations import Advance, Hold, Merge, New, Split, Stretch
+from dvabatch.batching.pace import Pace
 from dvabatch.batching.place import BufferSets, Place
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
@@ -29,7 +30,7 @@ class Ledger:
 
     __slots__ = (
         "_bound_for", "batch_by_id", "executors", "followers", "idle", "idle_through", "launches", "limits",
-        "next_batch_id", "next_launch_id", "now_ns", "profile", "ready_by_id", "sets", "waiting",
+        "next_batch_id", "next_launch_id", "now_ns", "pace", "profile", "ready_by_id", "sets", "waiting",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, profile: Profile) -> None:
@@ -37,6 +38,7 @@ class Ledger:
         self.profile = profile
         self.now_ns = 0
         self.waiting = WaitingRoom(len(limits.lanes))
+        self.pace = Pace(profile, limits.max_batch)
         self.sets = BufferSets(limits.buffer_sets, limits.max_batch)
         self.executors = Executors(limits.stages, limits.executors_per_stage)
         self.idle, self.idle_through = self.executors.idle, self.executors.idle_through
@@ -65,6 +67,9 @@ class Ledger:
         if len(ready) < 2:
             return tuple(ready.values())
         return [ready[batch_id] for batch_id in sorted(ready)]
+
+    def utilization(self) -> float:
+        return self.pace.utilization(self.now_ns)
 
     @property
     def free_sets(self) -> int:

@@ -75,6 +75,9 @@ class View(Protocol):
     def profile(self) -> Profile: ...
     @property
     def waiting(self) -> WaitingView: ...
+    def utilization(self) -> float:
+        """The pace of arrivals, estimated from those so far, in parts of what the device can do at its best batch size."""
+
     @property
     def free_sets(self) -> int: ...
     @property

@@ -1,0 +1,137 @@
+"""AUTO: ordinary batching while that is best, early entry while the device has room, catching up where it pays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+from dvabatch.batching.operations import Advance, Merge, New, Operation, Stretch, Wake
+from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.states import BatchState
+from dvabatch.batching.view import BatchView, View
+
+_READY, _RUNNING = BatchState.READY, BatchState.RUNNING
+_FULL = 1.0 + 1e-9  # shares are sums of rounded numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How AUTO goes about a certain load.
+
+    `up_to`: the utilization (arriving work over what the device can do at its best batch size) to which it serves.
+    `entry`: when to open a batch. With `in_room`, only while the device has room: while the shares in flight and the new
+    one's sum to 1 or less. With `catching_up`, batches go a stage at a time, and queries that wait catch up with one that
+    stands at a boundary where that pays; without, a batch goes straight through.
+    """
+
+    up_to: float
+    entry: FillOrWait
+    in_room: bool
+    catching_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Auto:
+    """Settings by load, and `foresight`: what a nanosecond of the device is worth to those expected, in query nanoseconds.
+
+    The settings come from the profile alone (they are tuned in simulation); which of them serves is decided by the pace of
+    arrivals so far.
+    """
+
+    settings: tuple[Setting, ...]
+    foresight: float = 2.0
+    scheduler_type: ClassVar[str] = "AUTO"
+
+    def __post_init__(self) -> None:
+        rising = all(one.up_to < other.up_to for one, other in pairwise(self.settings))
+        if not self.settings or not rising:
+            raise ValueError(f"settings serve up to {[s.up_to for s in self.settings]}; wanted one or more, rising")
+
+    @property
+    def digest(self) -> str:
+        return f"{self.scheduler_type} {self.settings} {self.foresight}"
+
+    def setting(self, utilization: float) -> Setting:
+        """The one that serves at this load; the last one serves beyond its bound."""
+        return next((setting for setting in self.settings if utilization <= setting.up_to), self.settings[-1])
+
+    def plan(self, view: View) -> Iterator[Operation]:
+        setting = self.setting(view.utilization())
+        last = view.limits.last_stage
+        busy = self._busy(view)
+        for batch in view.ready:
+            if batch.tail is not None and view.batch_by_id[batch.tail].state is _READY:
+                yield Merge(batch.id, batch.tail)  # its tail has just arrived: it does not start later than its head
+        for batch in view.ready:
+            if not view.idle[batch.stage] or not _fits(view, busy, batch.stage, batch.size, batch.lane):
+                continue
+            if batch.head is not None:
+                launched, through = batch, view.batch_by_id[batch.head].stage - 1
+            elif batch.tail is not None:
+                continue  # its tail is on the way
+            elif setting.catching_up and (late := self._newcomers(view, batch)):
+                tail_id = view.next_batch_id
+                yield Stretch(batch.id, view.waiting.first(batch.lane, late))
+                launched, through = view.batch_by_id[tail_id], batch.stage - 1
+            else:
+                launched, through = batch, batch.stage if setting.catching_up else last
+            while through > launched.stage and not view.idle_through(launched.stage, through):
+                through -= 1
+            busy += view.profile.share(launched.stage, launched.size, launched.lane)
+            yield Advance(launched.id, through)
+        while view.idle[0]:
+            batch_id, operation = view.next_batch_id, setting.entry.plan(view)
+            if operation is None:
+                return
+            if type(operation) is Wake:
+                yield operation
+                return
+            assert type(operation) is New
+            if setting.in_room and not _fits(view, busy, 0, len(operation.query_ids), operation.lane):
+                return
+            yield operation
+            batch = view.batch_by_id[batch_id]
+            busy += view.profile.share(0, batch.size, batch.lane)
+            through = 0 if setting.catching_up else last
+            yield Advance(batch_id, through if view.idle_through(0, through) else 0)
+
+    @staticmethod
+    def _busy(view: View) -> float:
+        """The device shares in flight."""
+        share = view.profile.share
+        return sum([share(b.stage, b.size, b.lane) for b in view.batches if b.state is _RUNNING])
+
+    def _newcomers(self, view: View, batch: BatchView) -> int:
+        """How many of those who wait should catch up with a batch that stands at a boundary; 0 if it does not pay."""
+        late = min(view.waiting.in_lane(batch.lane), view.room(batch.id), view.limits.max_batch - batch.size)
+        if batch.stage == 0 or late <= 0 or not view.idle[0]:
+            return 0
+        return late if self._gain_ns(view, batch, late) > 0 else 0
+
+    def _gain_ns(self, view: View, batch: BatchView, late: int) -> float:
+        """What catching up saves everyone, in query nanoseconds.
+
+        Either the batch goes on and those who wait go behind it (or beside it, where the device has room for both), or they
+        catch up first and all go on as one. Both are reckoned to the end of the stages, boundaries included; the device time
+        that is saved counts for those expected.
+        """
+        profile, lane, stage, size = view.profile, batch.lane, batch.stage, batch.size
+        last, boundary_ns = view.limits.last_stage, profile.costs.boundary_ns
+        alone_ns = profile.span_ns(stage, last, size, lane)
+        late_ns = profile.span_ns(0, last, late, lane)
+        catching_ns = profile.span_ns(0, stage - 1, late, lane) + boundary_ns
+        merged_ns = profile.span_ns(stage, last, size + late, lane)
+        share, late_share = profile.share(stage, size, lane), profile.share(0, late, lane)
+        waits_ns = 0 if share + late_share <= _FULL else alone_ns
+        apart = size * alone_ns + late * (waits_ns + late_ns)
+        together = (size + late) * (catching_ns + merged_ns)
+        saved_ns = share * alone_ns + late_share * late_ns - late_share * catching_ns
+        saved_ns -= profile.share(stage, size + late, lane) * merged_ns
+        return apart - together + self.foresight * saved_ns
+
+
+def _fits(view: View, busy: float, stage: int, size: int, lane: int) -> bool:
+    """Whether the device has room for one more; an empty one always has."""
+    return not busy or busy + view.profile.share(stage, size, lane) <= _FULL
