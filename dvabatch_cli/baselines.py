@@ -8,40 +8,20 @@ few on at least 50,000 queries.
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import product
 
-from dvabatch.batching.limits import Limits
-from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
-from dvabatch.loadgen import make_schedule
-from dvabatch.loadgen.lengths import LengthDistribution
-from dvabatch.loadgen.processes import Process
-from dvabatch.runtime.journal import Outcome
-from dvabatch.runtime.simulated import SimulatedDriver
 from dvabatch_cli.config import Config
 from dvabatch_cli.config.policies import AnyPolicy, NormalInputOptions, NormalOptions
-from dvabatch_cli.wiring import Contender, LoadPoint, contender_of, lengths_of, limits_of, policy_of
+from dvabatch_cli.search import SEED_OFFSET, Round, Search, pool
+from dvabatch_cli.wiring import Contender, LoadPoint, contender_of, lengths_of, limits_of
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 DELAYS_US = (0, 250, 500, 1000, 2000, 4000)
 INSTANCES = (1, 2, 4, 8)
 UNTUNED_BATCH, UNTUNED_DELAY_US = 32, 2000
 BEST = 3
-_SEED_OFFSET = 1_000_003  # far from the seeds that people choose for a comparison
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """One round of halving: how many settings enter, each on how many queries."""
-
-    settings: int
-    queries: int
 
 
 FULL = (Round(10_000, 1_000), Round(24, 5_000), Round(4, 50_000))
@@ -87,71 +67,21 @@ def swept(
     config: Config, profile: Profile, point: LoadPoint, *, rounds: Sequence[Round] = FULL, say: Callable[[str], None]
 ) -> list[Contender]:
     """The best few settings at a load, best first, by mean response in simulation."""
-    settings = grid(config)
-    seed = max(config.load.seeds) + _SEED_OFFSET
-    limits = limits_of(config, profile.stages)
-    lengths = lengths_of(config, point.process)
-    ranked: list[tuple[float, AnyPolicy]] = [(0.0, setting) for setting in settings]
-    with _pool() as pool:
-        for turn in rounds:
-            entering = [setting for _, setting in ranked[: turn.settings]]
-            say(f"sweeping {len(entering)} settings of NORMAL, {turn.queries} queries each, simulated")
-            trials = [
-                Trial(setting, profile, limits, point.process, lengths, turn.queries, seed) for setting in entering
-            ]
-            with _interrupts_held():
-                means = pool.map(_mean_ns, trials)
-            ranked = sorted(zip(means, entering, strict=True), key=lambda pair: pair[0])
-    return [contender_of(setting, profile, "swept") for _, setting in ranked[:BEST]]
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One setting on one schedule."""
-
-    options: AnyPolicy
-    profile: Profile
-    limits: Limits
-    process: Process
-    lengths: LengthDistribution | None
-    queries: int
-    seed: int
-
-
-def _mean_ns(trial: Trial) -> float:
-    """Mean response of the answered queries."""
-    schedule = make_schedule(
-        trial.process, trial.lengths, num_requests=trial.queries, max_duration_s=None, seed=trial.seed
+    search = Search(
+        profile,
+        limits_of(config, profile.stages),
+        point.process,
+        lengths_of(config, point.process),
+        max(config.load.seeds) + SEED_OFFSET,
     )
-    machine = Machine(trial.limits, trial.profile, policy_of(trial.options, trial.profile))
-    journal = SimulatedDriver(machine).run(schedule.arrivals_ns, schedule.lengths)
-    spent = [
-        done - arrival
-        for done, arrival, outcome in zip(journal.done_ns, journal.arrival_ns, journal.outcome, strict=True)
-        if outcome == Outcome.COMPLETED
-    ]
-    return sum(spent) / len(spent) if spent else float("inf")
-
-
-@contextmanager
-def _pool() -> Iterator[ProcessPoolExecutor]:
-    """One process a core; spawned, since forking a process with running threads is not safe."""
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # only what runs already is waited for
-            raise
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """A Ctrl-C reaches the whole process group, and is ours to act on: processes started here inherit that it is blocked."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    with pool() as across:
+        ranked = search.ranked(
+            grid(config),
+            rounds,
+            across,
+            lambda settings, queries: say(f"sweeping {settings} settings of NORMAL, {queries} queries each, simulated"),
+        )
+    return [contender_of(setting, profile, "swept") for _, setting in ranked[:BEST]]
 
 
 def _section(kind: str, options: dict[str, object]) -> AnyPolicy:

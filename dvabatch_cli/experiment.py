@@ -25,7 +25,7 @@ from dvabatch.reporting.measured import Queries
 from dvabatch.reporting.points import load_points, load_responses, save_point
 from dvabatch.reporting.report import assemble, write_report
 from dvabatch.reporting.summary import summarise
-from dvabatch_cli import baselines
+from dvabatch_cli import baselines, tuning
 from dvabatch_cli.config import Config
 from dvabatch_cli.environment import environment
 from dvabatch_cli.errors import CommandError, Exit
@@ -182,7 +182,9 @@ class Experiment:
 
     def _points(self, ground: Ground, loads: list[LoadPoint]) -> Iterator[Point]:
         config = self._config
-        policies = [contender_of(options, ground.profile) for options in config.policies]
+        policies = [
+            contender_of(options, ground.profile) for options in tuning.with_settings(config, ground.profile, self._say)
+        ]
         for load in loads:
             contenders = list(policies)
             if "untuned" in config.baselines:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Policy
+from dvabatch.batching.policies.auto import Auto, Setting
 from dvabatch.batching.policies.catching_up import CatchingUp
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.favoring import Favoring
@@ -30,6 +31,8 @@ from dvabatch_cli.config.load import ConstantLoad, GammaLoad, MmppLoad, PoissonL
 from dvabatch_cli.config.model import NetworkModel
 from dvabatch_cli.config.policies import (
     AnyPolicy,
+    AutoOptions,
+    AutoSetting,
     EntryOptions,
     HybridDvaOptions,
     InputDvaOptions,
@@ -99,7 +102,7 @@ def contender_of(options: AnyPolicy, profile: Profile, role: Role = "policy") ->
 
 
 def policy_of(options: AnyPolicy, profile: Profile) -> Policy:
-    """The policy of a validated section."""
+    """The policy of a validated section. AUTO's settings must be there: `tuning.with_settings` finds them."""
     whole_us = profile.whole_ns(1, len(profile.lanes) - 1) / NS_PER_US
     match options:
         case NormalOptions():
@@ -114,11 +117,19 @@ def policy_of(options: AnyPolicy, profile: Profile) -> Policy:
             return LoadDva(_catching_up(options, whole_us))
         case HybridDvaOptions():
             return HybridDva(_catching_up(options, whole_us), _favoring(options, profile))
+        case AutoOptions():
+            return Auto(tuple(_setting(setting) for setting in options.settings or ()), options.foresight)
 
 
 def _entry(options: EntryOptions, whole_us: float, *, mixed: bool = False) -> FillOrWait:
     delay_ns = round(options.queue_delay_us(whole_us) * NS_PER_US)
     return FillOrWait(options.max_batch_size, delay_ns, options.instances, mixed)
+
+
+def _setting(options: AutoSetting) -> Setting:
+    delay_ns = round(options.max_queue_delay_microseconds * NS_PER_US)
+    entry = FillOrWait(options.max_batch_size, delay_ns, options.instances, options.mixed)
+    return Setting(options.up_to, entry, options.in_room, options.catching_up)
 
 
 def _favoring(options: OperatorDvaOptions | HybridDvaOptions, profile: Profile) -> Favoring:

@@ -99,7 +99,7 @@ def _policy(
     if name is not None:
         _default(full, "name", name)
     _default(full, "max_batch_size", max_batch)
-    if policy.get("scheduler_type") not in _MERGING and full.get("max_queue_delay_of_whole") is None:
+    if policy.get("scheduler_type") not in (*_MERGING, "AUTO") and full.get("max_queue_delay_of_whole") is None:
         _default(full, "max_queue_delay_microseconds", 0)
     _default(full, "preferred_seq_len", lanes)
     if policy.get("scheduler_type") in _MERGING:

@@ -134,6 +134,41 @@ class HybridDvaOptions(FavorOptions, MergeOptions):
     scheduler_type: Literal["HYBRID_DVA"]
 
 
+class AutoSetting(Section):
+    """How AUTO goes about a certain load."""
+
+    up_to: Annotated[float, Field(gt=0)]
+    """Utilization to which it serves; the last one serves beyond."""
+    max_batch_size: Count
+    """Largest batch it opens."""
+    max_queue_delay_microseconds: Microseconds = 0
+    """How long the oldest query may wait for company."""
+    instances: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Batches under way at a time."""
+    mixed: bool = False
+    """One queue for all lengths, padded to the longest member."""
+    in_room: bool = False
+    """Batches are opened only while the device has room for them."""
+    catching_up: bool = False
+    """Waiting queries catch up with a batch at a boundary where that pays."""
+
+
+class AutoOptions(PolicyOptions):
+    """Goes by the pace of arrivals: ordinary batching where that is best, early entry and catching up where they pay."""
+
+    scheduler_type: Literal["AUTO"]
+    settings: tuple[AutoSetting, ...] | None = None
+    """What serves at which load, in rising order; tuned in simulation on the measured profile if not given."""
+    foresight: Annotated[float, Field(ge=0, le=1000)] = 2.0
+    """What a nanosecond of the device is worth to the queries that are expected, in query nanoseconds."""
+
+    def findings(self) -> Iterator[Finding]:
+        yield from super().findings()
+        bounds = [setting.up_to for setting in self.settings or ()]
+        if self.settings is not None and (not bounds or bounds != sorted(set(bounds))):
+            yield Finding(("settings",), f"settings up to {bounds}", "one or more, each up to more than the one before")
+
+
 POLICIES: dict[str, type[Section]] = {
     "NORMAL": NormalOptions,
     "NORMAL_INPUT": NormalInputOptions,
@@ -141,8 +176,15 @@ POLICIES: dict[str, type[Section]] = {
     "INPUT_DVA": InputDvaOptions,
     "OPERATOR_DVA": OperatorDvaOptions,
     "HYBRID_DVA": HybridDvaOptions,
+    "AUTO": AutoOptions,
 }
 AnyPolicy = (
-    NormalOptions | NormalInputOptions | LoadDvaOptions | InputDvaOptions | OperatorDvaOptions | HybridDvaOptions
+    NormalOptions
+    | NormalInputOptions
+    | LoadDvaOptions
+    | InputDvaOptions
+    | OperatorDvaOptions
+    | HybridDvaOptions
+    | AutoOptions
 )
 PolicySection = Annotated[AnyPolicy, Field(discriminator="scheduler_type")]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Policy
+from dvabatch.batching.policies.auto import Auto, Setting
 from dvabatch.batching.policies.catching_up import CatchingUp
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.favoring import Favoring
@@ -77,6 +79,16 @@ def favorings(of: Limits) -> st.SearchStrategy[Favoring]:
     return st.builds(Favoring, sizes.map(tuple))
 
 
+def settings(of: Limits) -> st.SearchStrategy[Setting]:
+    entry = st.booleans().flatmap(lambda mixed: entries(of, mixed=mixed))
+    return st.builds(Setting, st.just(0.0), entry, st.booleans(), st.booleans())
+
+
+def _auto(settings: list[Setting]) -> Auto:
+    """Each serves for a little more load than the one before."""
+    return Auto(tuple(replace(setting, up_to=0.3 * number) for number, setting in enumerate(settings, 1)))
+
+
 def _made(kind: Callable[..., Policy], *options: object) -> MakePolicy:
     return lambda: kind(*options)
 
@@ -93,10 +105,12 @@ def policies(name: str, of: Limits) -> st.SearchStrategy[MakePolicy]:
         return catching_ups(of).map(lambda catching_up: _made(LoadDva, catching_up))
     if name == "OPERATOR_DVA":
         return st.tuples(entries(of), favorings(of)).map(lambda options: _made(OperatorDva, *options))
+    if name == "AUTO":
+        return st.lists(settings(of), min_size=1, max_size=3).map(lambda found: _made(_auto, found))
     return st.tuples(catching_ups(of), favorings(of)).map(lambda options: _made(HybridDva, *options))
 
 
-POLICIES = ("NORMAL", "NORMAL_INPUT", "LOAD_DVA", "INPUT_DVA", "OPERATOR_DVA", "HYBRID_DVA", "RANDOM")
+POLICIES = ("NORMAL", "NORMAL_INPUT", "LOAD_DVA", "INPUT_DVA", "OPERATOR_DVA", "HYBRID_DVA", "AUTO", "RANDOM")
 
 
 @st.composite

@@ -1,0 +1,139 @@
+"""AUTO's settings: for every load the way of batching that does best on a profile, found in simulation and kept.
+
+What is tuned on is no run's load: Poisson arrivals at fixed utilizations, and lengths evenly spread up to the longest lane.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise, product
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from dvabatch import __version__
+from dvabatch.batching.limits import Limits
+from dvabatch.batching.profile import NS_PER_US, Profile
+from dvabatch.loadgen.lengths import UniformLength, share_per_lane
+from dvabatch.loadgen.processes import Poisson
+from dvabatch.reporting.files import write_text
+from dvabatch_cli.config import Config
+from dvabatch_cli.config.policies import AnyPolicy, AutoOptions, AutoSetting
+from dvabatch_cli.search import Map, Round, Search, pool
+from dvabatch_cli.wiring import limits_of
+from engines.cache import default_root
+
+UTILIZATIONS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)
+BATCHES = (4, 8, 16, 32)
+DELAYS_OF_WHOLE = (0.0, 0.2, 0.4, 0.8)
+INSTANCES = (1, 2, 4, 8)
+ROUNDS = (Round(1_000, 600), Round(16, 2_500), Round(4, 10_000))
+_SEED = 77_003
+_BEYOND = 1000.0  # the bound of the last setting, which serves whatever comes
+_SETTINGS = TypeAdapter(tuple[AutoSetting, ...])
+
+
+def with_settings(config: Config, profile: Profile, say: Callable[[str], None]) -> list[AnyPolicy]:
+    """The policies of a config; an AUTO without settings gets those tuned for this profile and these limits."""
+    return [_with_settings(policy, config, profile, say) for policy in config.policies]
+
+
+def _with_settings(policy: AnyPolicy, config: Config, profile: Profile, say: Callable[[str], None]) -> AnyPolicy:
+    if not isinstance(policy, AutoOptions) or policy.settings is not None:
+        return policy
+    limits = limits_of(config, profile.stages)
+    settings = kept_settings(profile, limits, policy.max_batch_size, policy.foresight, say)
+    return policy.model_copy(update={"settings": settings})
+
+
+def kept_settings(
+    profile: Profile, limits: Limits, max_batch: int, foresight: float, say: Callable[[str], None]
+) -> tuple[AutoSetting, ...]:
+    """The tuned settings, from the cache if they were found before."""
+    path = _kept(profile, limits, max_batch, foresight)
+    try:
+        return _SETTINGS.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        pass
+    except ValidationError as error:
+        say(f"{path} is damaged ({error.error_count()} errors): AUTO is tuned anew")
+    with pool() as across:
+        settings = tune_auto(profile, limits, max_batch, foresight, across, say)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, _SETTINGS.dump_json(settings, indent=1).decode())
+    return settings
+
+
+def tune_auto(
+    profile: Profile,
+    limits: Limits,
+    max_batch: int,
+    foresight: float,
+    across: Map,
+    say: Callable[[str], None],
+    *,
+    utilizations: Sequence[float] = UTILIZATIONS,
+    rounds: Sequence[Round] = ROUNDS,
+) -> tuple[AutoSetting, ...]:
+    """The best setting at each utilization, each serving half-way to the next."""
+    lanes = [lane for lane in profile.lanes if lane is not None]
+    lengths = UniformLength(1, lanes[-1]) if lanes else None
+    mix = None if lengths is None else list(share_per_lane(lengths, lanes).values())
+    capacity_rps = profile.capacity_rps(limits.max_batch, mix)
+    candidates = [_alone(setting, max_batch, foresight) for setting in _candidates(profile, limits, max_batch)]
+    say(f"tuning AUTO: {len(candidates)} settings at {len(utilizations)} loads, simulated")
+    best: list[AutoSetting] = []
+    for utilization in utilizations:
+        search = Search(profile, limits, Poisson(utilization * capacity_rps), lengths, _SEED)
+        _, found = search.ranked(candidates, rounds, across, lambda *_: None)[0]
+        assert isinstance(found, AutoOptions)
+        assert found.settings is not None
+        best.append(found.settings[0])
+    bounds = [(here + there) / 2 for here, there in pairwise(utilizations)] + [_BEYOND]
+    settings = [setting.model_copy(update={"up_to": bound}) for setting, bound in zip(best, bounds, strict=True)]
+    return tuple(_joined(settings))
+
+
+def _candidates(profile: Profile, limits: Limits, max_batch: int) -> Iterable[AutoSetting]:
+    """Ordinary batching over a grid; and early entry while there is room, with and without catching up."""
+    batches = sorted({min(batch, max_batch) for batch in BATCHES})
+    whole_us = profile.whole_ns(1, len(profile.lanes) - 1) / NS_PER_US
+    most = min(limits.executors_per_stage, limits.buffer_sets)
+    instances = sorted({min(count, most) for count in INSTANCES})
+    mixes = (False, True) if len(profile.lanes) > 1 else (False,)
+    for batch, delay, count, mixed in product(batches, DELAYS_OF_WHOLE, instances, mixes):
+        yield AutoSetting(
+            up_to=_BEYOND,
+            max_batch_size=batch,
+            max_queue_delay_microseconds=round(delay * whole_us),
+            instances=count,
+            mixed=mixed,
+        )
+    ways = (False, True) if profile.stages > 1 else (False,)
+    for batch, mixed, catching_up in product(batches, mixes, ways):
+        yield AutoSetting(
+            up_to=_BEYOND, max_batch_size=batch, instances=most, mixed=mixed, in_room=True, catching_up=catching_up
+        )
+
+
+def _alone(setting: AutoSetting, max_batch: int, foresight: float) -> AutoOptions:
+    """AUTO with this setting at every load."""
+    return AutoOptions(
+        scheduler_type="AUTO", name="AUTO", max_batch_size=max_batch, settings=(setting,), foresight=foresight
+    )
+
+
+def _joined(settings: Sequence[AutoSetting]) -> Iterable[AutoSetting]:
+    """Neighbours that do the same are one."""
+    for setting, following in pairwise((*settings, None)):
+        assert setting is not None
+        if following is None or following.model_copy(update={"up_to": setting.up_to}) != setting:
+            yield setting
+
+
+def _kept(profile: Profile, limits: Limits, max_batch: int, foresight: float) -> Path:
+    """Named by everything that the settings depend on."""
+    said = json.dumps([__version__, profile.digest, repr(limits), max_batch, foresight])
+    return default_root() / "tuned" / f"{hashlib.sha256(said.encode()).hexdigest()[:24]}.json"
