@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dvabatch.batching.limits import Limits
-from dvabatch.batching.machine import Machine
+from dvabatch.batching.machine import Machine, Policy
 from dvabatch.batching.profile import Profile
 from dvabatch.loadgen import make_schedule
 from dvabatch.loadgen.lengths import LengthDistribution
@@ -37,9 +37,9 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One setting on one schedule."""
+    """One policy on one schedule."""
 
-    options: AnyPolicy
+    policy: Policy
     profile: Profile
     limits: Limits
     process: Process
@@ -67,19 +67,27 @@ class Search:
             entering = [setting for _, setting in found[: turn.settings]]
             say(len(entering), turn.queries)
             trials = [
-                Trial(setting, self.profile, self.limits, self.process, self.lengths, turn.queries, self.seed)
+                Trial(
+                    policy_of(setting, self.profile),
+                    self.profile,
+                    self.limits,
+                    self.process,
+                    self.lengths,
+                    turn.queries,
+                    self.seed,
+                )
                 for setting in entering
             ]
-            found = sorted(zip(across(_mean_ns, trials), entering, strict=True), key=lambda pair: pair[0])
+            found = sorted(zip(across(mean_ns, trials), entering, strict=True), key=lambda pair: pair[0])
         return found
 
 
-def _mean_ns(trial: Trial) -> float:
+def mean_ns(trial: Trial) -> float:
     """Mean response of the answered queries."""
     schedule = make_schedule(
         trial.process, trial.lengths, num_requests=trial.queries, max_duration_s=None, seed=trial.seed
     )
-    machine = Machine(trial.limits, trial.profile, policy_of(trial.options, trial.profile))
+    machine = Machine(trial.limits, trial.profile, trial.policy)
     journal = SimulatedDriver(machine).run(schedule.arrivals_ns, schedule.lengths)
     spent = [
         done - arrival

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dvabatch_cli.environment import environment
 from tests.bench import (
+    auto,
     bench_memory,
     decision,
     idle_runtime,
@@ -22,7 +23,7 @@ from tests.bench import (
 from tests.bench.figure import Benchmark, Figure, Scale
 
 # The quick ones first, so that a reader has something to read.
-MODULES = (decision, simulator, simulate_memory, idle_runtime, slicing_tax, bench_memory)
+MODULES = (decision, simulator, simulate_memory, idle_runtime, slicing_tax, bench_memory, auto)
 BENCHMARKS: dict[str, Benchmark] = {module.BENCHMARK.name: module.BENCHMARK for module in MODULES}
 
 
