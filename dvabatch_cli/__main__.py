@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from dvabatch_cli import bench, build, cache, doctor, model, plot, profile, simulate, slice  # noqa: F401 -- each registers itself
+from dvabatch_cli import (  # noqa: F401 -- each registers itself
+    bench,
+    build,
+    cache,
+    doctor,
+    model,
+    plot,
+    profile,
+    simulate,
+    slice,
+    tune,
+)
 from dvabatch_cli.app import app
 
 

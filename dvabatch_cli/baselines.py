@@ -14,12 +14,10 @@ from itertools import product
 from dvabatch.batching.profile import Profile
 from dvabatch_cli.config import Config
 from dvabatch_cli.config.policies import AnyPolicy, NormalInputOptions, NormalOptions
+from dvabatch_cli.grids import DELAYS_US, INSTANCES, sizes_up_to
 from dvabatch_cli.search import SEED_OFFSET, Round, Search, pool
 from dvabatch_cli.wiring import Contender, LoadPoint, contender_of, lengths_of, limits_of
 
-BATCHES = (1, 2, 4, 8, 16, 32)
-DELAYS_US = (0, 250, 500, 1000, 2000, 4000)
-INSTANCES = (1, 2, 4, 8)
 UNTUNED_BATCH, UNTUNED_DELAY_US = 32, 2000
 BEST = 3
 
@@ -42,7 +40,7 @@ def untuned(config: Config, profile: Profile) -> Contender:
 def grid(config: Config) -> list[AnyPolicy]:
     """Every setting of ordinary batching that these engines can run."""
     engine = config.engine
-    batches = sorted({min(batch, engine.max_batch) for batch in BATCHES})
+    batches = sizes_up_to(engine.max_batch)
     instances = [count for count in INSTANCES if count <= min(engine.executors_per_stage, engine.buffer_set_size)]
     kinds = ("NORMAL", "NORMAL_INPUT") if config.lanes else ("NORMAL",)
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,10 @@ def slice_(
     bind: Annotated[
         list[str] | None, typer.Option(metavar="NAME=NUMBER", help="Fix a scalar input. Repeatable.")
     ] = None,
+    batch_axis: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=AXIS", help="Where an input or output has its batch, if not in front. Repeatable."),
+    ] = None,
     max_batch: Annotated[int, typer.Option(min=1, help="Largest batch to time and to compare.")] = 8,
     threads: Threads = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample inputs.")] = 0,
@@ -36,9 +41,17 @@ def slice_(
     with one_message():
         folder = output or Path(f"{model.stem}.stages")
         given, bound = parse_shapes(shapes or ()), parse_bind(bind or ())
+        axes = _axes(batch_axis or ())
         try:
             options = SliceOptions(
-                stages=stages, shapes=given, bind=bound, max_batch=max_batch, threads=threads, seed=seed, verify=verify
+                stages=stages,
+                shapes=given,
+                bind=bound,
+                batch_axes=axes,
+                max_batch=max_batch,
+                threads=threads,
+                seed=seed,
+                verify=verify,
             )
         except ValueError as error:
             raise CommandError(str(error)) from error
@@ -48,6 +61,17 @@ def slice_(
         else:
             out.print(_table(manifest))
         say_next(f"dvabatch build {folder}", as_json)
+
+
+def _axes(texts: Iterable[str]) -> dict[str, int]:
+    """`state=1` as axes by tensor name."""
+    axes: dict[str, int] = {}
+    for text in texts:
+        name, _, axis = text.rpartition("=")
+        if not name or not (axis.isascii() and axis.isdigit()):
+            raise CommandError(f"--batch-axis {text!r} is no axis; wanted NAME=AXIS, for example state=1")
+        axes[name] = int(axis)
+    return axes
 
 
 def _rows(manifest: Manifest) -> list[dict[str, object]]:

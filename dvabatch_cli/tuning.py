@@ -21,6 +21,7 @@ from dvabatch.loadgen.processes import Poisson
 from dvabatch.reporting.files import write_text
 from dvabatch_cli.config import Config
 from dvabatch_cli.config.policies import AnyPolicy, AutoOptions, AutoSetting
+from dvabatch_cli.grids import sizes_up_to
 from dvabatch_cli.search import Map, Round, Search, pool
 from dvabatch_cli.wiring import limits_of
 from engines.cache import default_root
@@ -98,7 +99,7 @@ def tune_auto(
 
 def _candidates(profile: Profile, limits: Limits, max_batch: int) -> Iterable[AutoSetting]:
     """Ordinary batching over a grid; and early entry while there is room, with and without catching up."""
-    batches = sorted({min(batch, max_batch) for batch in BATCHES})
+    batches = sizes_up_to(max_batch, BATCHES)
     whole_us = profile.whole_ns(1, len(profile.lanes) - 1) / NS_PER_US
     most = min(limits.executors_per_stage, limits.buffer_sets)
     instances = sorted({min(count, most) for count in INSTANCES})

@@ -9,7 +9,7 @@ from dvabatch_cli.config.lengths import LENGTHS
 from dvabatch_cli.config.load import LOADS
 from dvabatch_cli.config.model import MODELS, InputSection, model_kind
 from dvabatch_cli.config.paths import Path
-from dvabatch_cli.config.policies import POLICIES
+from dvabatch_cli.config.policies import POLICIES, AutoSetting
 from dvabatch_cli.config.section import Section
 
 _PLAIN: Mapping[str, type[Section]] = {
@@ -59,6 +59,8 @@ def _section_type(path: Path, section: Any) -> type[Section] | None:
     match path:
         case ():
             return Config
+        case ("policies", int(), "settings", int()):
+            return AutoSetting
         case ("inputs", str()):
             return InputSection
         case (str() as name,):

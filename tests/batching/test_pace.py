@@ -1,0 +1,63 @@
+"""The pace of arrivals: what it says of a steady stream, of a change, and of hardly any arrivals."""
+
+from __future__ import annotations
+
+import pytest
+
+from dvabatch.batching.pace import Pace
+from dvabatch.batching.profile import Profile
+
+MS = 1_000_000
+LANES = Profile.from_table(
+    {
+        "lanes": {
+            "32": {"stages": [{"latency_ms": {"1": 1.0, "4": 2.0}}]},
+            "64": {"stages": [{"latency_ms": {"1": 2.0, "4": 4.0}}]},
+        }
+    }
+)  # at their best, 0.5 ms and 1 ms a query
+
+
+def test_before_the_first_arrival_there_is_no_load() -> None:
+    assert Pace(LANES, 4).utilization(5 * MS) == 0
+
+
+@pytest.mark.parametrize(("lane", "gap_ms", "load"), [(0, 1.0, 0.5), (0, 5.0, 0.1), (1, 1.25, 0.8)])
+def test_a_steady_stream_is_told_from_its_start(lane: int, gap_ms: float, load: float) -> None:
+    pace = Pace(LANES, 4)
+    for number in range(200):
+        pace.arrived(lane)
+        told = pace.utilization(round(number * gap_ms * MS))
+        if number * gap_ms > 60:
+            assert told == pytest.approx(load, rel=0.2)
+
+
+def test_a_batch_limit_below_the_best_makes_queries_dearer() -> None:
+    for most, load in ((4, 0.5), (1, 1.0)):
+        pace = Pace(LANES, most)
+        for number in range(300):
+            pace.arrived(0)
+            told = pace.utilization(number * MS)
+        assert told == pytest.approx(load, rel=0.05)
+
+
+def test_a_change_is_followed_within_a_few_time_constants() -> None:
+    pace = Pace(LANES, 4, wholes=8)  # 16 ms
+    now_ns = 0
+    for gap_ns in [MS] * 100 + [10 * MS] * 6:
+        now_ns += gap_ns
+        pace.arrived(0)
+        told = pace.utilization(now_ns)
+    assert told == pytest.approx(0.05, abs=0.03)
+
+
+def test_it_does_not_matter_how_often_it_is_asked() -> None:
+    often, once = Pace(LANES, 4), Pace(LANES, 4)
+    for pace in (often, once):
+        pace.arrived(0)
+        pace.utilization(0)
+        pace.arrived(1)
+    for now_ns in range(0, 40 * MS, MS):
+        often.utilization(now_ns)
+    once.utilization(0)
+    assert often.utilization(40 * MS) == pytest.approx(once.utilization(40 * MS))

@@ -1,0 +1,125 @@
+"""`tune` and AUTO: options found in simulation are kept, are within the limits, and serve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dvabatch.batching.limits import Limits
+from dvabatch.batching.profile import Profile
+from dvabatch_cli import tuning
+from dvabatch_cli.config.policies import AutoOptions, AutoSetting, LoadDvaOptions, NormalOptions
+from dvabatch_cli.grids import grid_of
+from dvabatch_cli.search import Map, Round, pool
+from tests.cli.command import LOAD, NORMAL, TABLE, dvabatch, report_of, table_config
+
+AUTO = {"scheduler_type": "AUTO"}
+SETTING = {"up_to": 0.5, "max_batch_size": 2}
+SHORT = (Round(1_000, 60), Round(3, 200))
+LIMITS = Limits(2, 8, 4, 2)
+
+
+def one_by_one(act: object, trials: object) -> object:
+    return map(act, trials)  # type: ignore[call-overload]
+
+
+def tuned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tuning that takes no time to speak of."""
+    monkeypatch.setattr(tuning, "UTILIZATIONS", (0.2, 0.8))
+    monkeypatch.setattr(tuning, "ROUNDS", SHORT)
+
+
+def test_settings_rise_and_stay_within_the_limits() -> None:
+    profile = Profile.from_table(TABLE)
+    across: Map = one_by_one  # type: ignore[assignment]
+    found = tuning.tune_auto(
+        profile, LIMITS, 4, 2.0, across, lambda _: None, utilizations=(0.1, 0.5, 0.9), rounds=SHORT
+    )
+    bounds = [setting.up_to for setting in found]
+    assert bounds == sorted(set(bounds))
+    assert bounds[-1] > 100
+    assert all(setting.max_batch_size <= 4 and setting.instances <= 2 for setting in found)
+
+
+def test_neighbours_that_do_the_same_are_one() -> None:
+    one, other = AutoSetting(up_to=0.1, max_batch_size=2), AutoSetting(up_to=0.3, max_batch_size=4)
+    doubled = [one, one.model_copy(update={"up_to": 0.2}), other]
+    assert list(tuning._joined(doubled)) == [doubled[1], other]
+
+
+def test_auto_is_tuned_once_and_kept(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned(monkeypatch)
+    config = table_config(tmp_path, policies=[NORMAL, AUTO], load={**_LOAD, "num_requests": 200})
+    first = dvabatch("simulate", config, "-o", tmp_path / "one")
+    again = dvabatch("simulate", config, "-o", tmp_path / "other")
+    assert (first.code, again.code) == (0, 0)
+    assert "tuning AUTO" in first.err
+    assert "tuning AUTO" not in again.err
+    (kept,) = (own_cache / "tuned").iterdir()
+    auto = report_of(tmp_path / "one")["runs"][1]
+    assert auto["policy"]["settings"] == json.loads(kept.read_text())
+    assert auto["counts"]["completed"] == 200
+    assert (tmp_path / "one" / "report.json").read_bytes() == (tmp_path / "other" / "report.json").read_bytes()
+
+    kept.write_text("[{}]")
+    third = dvabatch("simulate", config, "-o", tmp_path / "third")
+    assert third.code == 0
+    assert "is damaged" in third.err
+
+
+def test_given_settings_are_not_tuned(tmp_path: Path, own_cache: Path) -> None:
+    config = table_config(tmp_path, policies=[{**AUTO, "settings": [SETTING]}], load=_LOAD)
+    done = dvabatch("simulate", config, "-o", tmp_path / "out")
+    assert done.code == 0
+    assert "tuning" not in done.err
+    assert not (own_cache / "tuned").exists()
+
+
+_LOAD = {"process": "poisson", "utilization": 0.5, "num_requests": 100}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ([], "one or more, each up to more than the one before"),
+        ([SETTING, SETTING], "settings up to [0.5, 0.5]"),
+        ([{**SETTING, "up_to": -1}], "policies[0].settings[0].up_to"),
+        ([{**SETTING, "instancs": 2}], 'did you mean "instances"?'),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path, settings: object, words: str) -> None:
+    done = dvabatch("simulate", table_config(tmp_path, policies=[{**AUTO, "settings": settings}]))
+    assert done.code == 2
+    assert words in done.err
+
+
+def test_tune_says_the_best_options_and_what_was_tried(tmp_path: Path, own_cache: Path) -> None:
+    config = table_config(tmp_path, policies=[NORMAL, LOAD], load=_LOAD)
+    done = dvabatch("tune", config, "--quick", "--json")
+    assert done.code == 0
+    normal, load = json.loads(done.out)["tuned"]
+    assert normal["settings_tried"] == len(grid_of(NormalOptions.model_validate(normal["options"]), _limits(config)))
+    assert normal["mean_ms"] <= normal["mean_ms_as_given"]
+    assert load["scheduler_type"] == "LOAD_DVA"
+    assert set(load["options"]) == set(LoadDvaOptions.model_fields)
+
+
+def _limits(config: Path) -> Limits:
+    engine = json.loads(config.read_text())["engine"]
+    return Limits(2, engine["max_batch"], engine["buffer_set_size"], engine["executors_per_stage"])
+
+
+def test_a_grid_keeps_what_it_does_not_name() -> None:
+    given = NormalOptions(scheduler_type="NORMAL", name="mine", max_batch_size=3, max_queue=7)
+    found = grid_of(given, LIMITS)
+    assert {(one.name, one.max_queue) for one in found} == {("mine", 7)}
+    assert {one.max_batch_size for one in found} == {1, 2, 4, 8}
+    auto = AutoOptions(scheduler_type="AUTO", name="AUTO", max_batch_size=8, settings=(AutoSetting(**SETTING),))
+    assert grid_of(auto, LIMITS) == [auto]
+
+
+def test_a_pool_measures_in_the_order_asked() -> None:
+    with pool() as across:
+        assert list(across(abs, [-3, 2, -1])) == [3, 2, 1]  # type: ignore[arg-type]
