@@ -306,6 +306,7 @@ def _measured(
         slo_ms=None if config.slo is None else config.slo.response_ms,
         slo_quantile=None if config.slo is None else config.slo.quantile,
         role=contender.role,
+        rows_whole=journal.rows_whole(machine.limits.last_stage),
     )
 
 

@@ -50,12 +50,19 @@ def summarise(measured: Measured) -> dict[str, Any]:
         "slo_met": None if attainment is None or quantile is None else attainment >= quantile,
         "stages": [_stage(stage) for stage in sorted(measured.stages, key=lambda stage: stage.index)],
         "operations": {name: measured.operations.get(name, 0) for name in OPERATIONS} | dict(measured.operations),
+        "served_whole": None if measured.rows_whole is None else _of_completed(measured.rows_whole, queries),
         "overhead": {
             "decision_us": _decision_us(measured.decision_ns),
             "device_busy_fraction": _significant(measured.device_busy_fraction),
             "bytes_copied": measured.bytes_copied,
         },
     }
+
+
+def _of_completed(rows: int, queries: Queries) -> float | None:
+    """The share of the answers that `rows` are; more rows than answers were of queries that were cancelled on the way."""
+    completed = queries.count(Status.COMPLETED)
+    return _significant(min(1.0, rows / completed)) if completed else None
 
 
 def latency_numbers(queries: Queries, slo_ms: float | None) -> dict[str, Any]:

@@ -110,6 +110,14 @@ class Journal:
             tokens = sum([self.lengths[query_id] for query_id in launch.query_ids])
             self._tokens[key] = self._tokens.get(key, 0) + tokens
 
+    def rows_whole(self, last_stage: int) -> int:
+        """Rows of launches that went through all stages at once, as in ordinary batching."""
+        return sum(
+            rows * launches
+            for (first, last, _, rows), launches in self._launches.items()
+            if first == 0 and last == last_stage
+        )
+
     def stages(self, profile: Profile) -> list[StageWork]:
         """What was launched in every stage, and what of its rows was padding."""
         works = [StageWork({}, 0.0, 0.0) for _ in range(profile.stages)]

@@ -63,7 +63,7 @@ def test_an_installation_has_its_own_configs(here: Path, monkeypatch: pytest.Mon
         ("resnet_152_4.json", 'did you mean "resnet_152_04"?'),
         ("configs/mien.json", 'wanted the path of a config: did you mean "mine"?'),
         ("configs", "configs: got a folder"),
-        ("zzzzzz", "known are bert_base_table, demo, mine, resnet_152_04, resnet_152_table"),
+        ("zzzzzz", "known are auto_bert_base_table, auto_resnet_152_table, "),
         ("../configs/mine", "wanted the path of a config"),
         ("", "wanted the path of a config"),
         ("a\0b", "got no such file"),

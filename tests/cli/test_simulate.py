@@ -53,6 +53,13 @@ def test_every_contender_meets_the_same_schedule_and_is_compared(tmp_path: Path)
     assert len(report["comparison"]) == 2 * 2
 
 
+def test_ordinary_batching_serves_in_one_launch_and_says_so(tmp_path: Path) -> None:
+    dvabatch("simulate", table_config(tmp_path, policies=[NORMAL, LOAD], load=LOADS), "-o", tmp_path / "out")
+    served = {run["policy"]["scheduler_type"]: run["served_whole"] for run in report_of(tmp_path / "out")["runs"]}
+    assert served["NORMAL"] == 1
+    assert 0 <= served["LOAD_DVA"] < 1
+
+
 def test_the_operations_happen(tmp_path: Path) -> None:
     dvabatch("simulate", table_config(tmp_path, policies=POLICIES, load=LOADS), "-o", tmp_path / "out")
     done: dict[str, set[str]] = {}

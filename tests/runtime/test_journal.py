@@ -23,6 +23,7 @@ def test_launches_count_in_every_stage_that_they_span_with_the_rows_that_run() -
     for one in (launch(0, 1, 0, 1), launch(0, 0, 2), launch(0, 1, 2, 3)):
         journal.launched(one)
     assert journal.stages(PADDED) == [StageWork({1: 1, 2: 2}, 5, 9), StageWork({2: 2}, 4, 8)]
+    assert journal.rows_whole(1) == 4
 
 
 def test_a_short_query_fills_its_row_in_part() -> None:
