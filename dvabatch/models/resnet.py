@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import onnx
 
 from dvabatch.models.builder import GraphBuilder
-from dvabatch.models.errors import ModelError
+from dvabatch.models.pictures import COLOURS, picture_size
 
 _EXPANSION = 4  # a bottleneck gives four times the channels it computes in
-_COLOURS = 3
 
 # Random branches would each double the signal's variance; a fifth of one adds 4 to 8 %, so that 50 blocks stay finite.
 # It sits in the last normalisation's scale: no node and no parameter that the standard network does not have.
@@ -30,14 +29,10 @@ class ResNet:
 
         It takes "input" (N, 3, height, width) and gives "logits" (N, classes), both float32.
         """
-        if len(input_shape) != 3 or input_shape[0] != _COLOURS:
-            raise ModelError(
-                f"{self.name} takes rows of shape (3, height, width), got {tuple(input_shape)}: "
-                "leave the batch axis out and give three channels"
-            )
+        picture_size(self.name, input_shape)
         g = GraphBuilder(self.name, seed=seed)
         x = g.input("input", input_shape)
-        x = g.conv(x, "conv1", (_COLOURS, self.width), kernel=7, stride=2)
+        x = g.conv(x, "conv1", (COLOURS, self.width), kernel=7, stride=2)
         x = g.relu(g.batch_norm(x, "bn1", self.width), "relu1")
         x = g.max_pool(x, "maxpool", kernel=3, stride=2)
         channels = self.width

@@ -233,7 +233,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"checks": {"tolerance": "x"}}, 'checks.tolerance: got "x", wanted a number'),
     # model and inputs
     ({"model": None}, 'got no model, wanted a model for the backend "auto"'),
-    ({"model": NETWORKS}, 'model.network: got "tiny_resnt", wanted one of "resnet_152", '),
+    ({"model": NETWORKS}, 'model.network: got "tiny_resnt", wanted one of "bert_base", '),
     ({"model": NETWORKS}, 'did you mean "tiny_resnet"?'),
     ({"model": {"network": "tiny_resnet", "input": [3, 8.0, 8]}}, "model.input[1]: got 8.0, wanted a whole number"),
     ({"model": {"onnx": "gone.onnx"}}, 'model.onnx: got "gone.onnx", wanted an existing file'),

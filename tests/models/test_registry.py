@@ -18,9 +18,20 @@ def digest(path: Path) -> str:
 
 
 def test_the_registry_knows_its_networks_by_their_names() -> None:
-    assert {"resnet_152", "tiny_resnet"} <= set(registry)
+    paper = {"resnet_152", "vgg_19", "unet", "linknet", "densenet_121", "inception_v3", "bert_base"}
+    assert set(registry) == paper | {"tiny_resnet", "tiny_unet", "tiny_bert"}
     assert all(name == network.name for name, network in registry.items())
     assert registry["resnet_152"].input_shape == (3, 224, 224)
+
+
+@pytest.mark.parametrize("name", ["tiny_resnet", "tiny_unet", "tiny_bert", "linknet", "densenet_121"])
+def test_inputs_are_named_as_in_the_model(name: str) -> None:
+    assert tuple(value.name for value in build_network(name).graph.input) == registry[name].inputs
+
+
+@pytest.mark.parametrize("name", ["tiny_unet", "tiny_bert"])
+def test_tiny_networks_are_tiny(name: str, tmp_path: Path) -> None:
+    assert write_network(name, tmp_path / "tiny.onnx").stat().st_size < 1_000_000
 
 
 def test_the_file_holds_the_model_and_nothing_else_is_left(tmp_path: Path) -> None:
