@@ -3,44 +3,74 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from dvabatch.batching.profile import Profile
 
+_SHORT: Final = 2.0  # time constants, in times of the whole model at batch 1
+_LONG: Final = 32.0
+
 
 class Pace:
-    """An exponentially weighted mean of arriving work, in parts of what the device can do at its best batch size.
+    """The arriving work, in parts of what the device can do at its best batch size.
 
-    A query brings min over b of T(lane, b)/b: 1.0 is the arrival rate at which ordinary batching is at its limit. What came
-    a time constant ago counts 1/e of what comes now; until a run is a few time constants old, the mean is over its age.
+    A query brings min over b of T(lane, b)/b: 1.0 is the arrival rate at which ordinary batching is at its limit. Two means
+    are kept, over a long time and over a short one. The long one counts, unless the short one lies above it by more than a
+    standard deviation of what steady arrivals would show: a burst is seen at once, its end by and by.
     """
 
-    __slots__ = ("_decayed_ns", "_fresh_ns", "_since_ns", "_tau_ns", "_then_ns", "_work_ns")
+    __slots__ = ("_long", "_short", "_work_ns")
 
-    def __init__(self, profile: Profile, max_batch: int, *, wholes: float = 16.0) -> None:
-        """The time constant is `wholes` times the whole model at batch 1 in the last lane."""
+    def __init__(self, profile: Profile, max_batch: int) -> None:
+        """Means over 2 and 32 times the whole model at batch 1 in the last lane."""
         sizes = range(1, max_batch + 1)
         lanes = range(len(profile.lanes))
         self._work_ns = [min(profile.whole_ns(b, lane) / b for b in sizes) for lane in lanes]
-        self._tau_ns = wholes * profile.whole_ns(1, lanes[-1])
-        self._since_ns: int | None = None  # the first arrival
-        self._then_ns = 0  # when the mean was last brought up to date
-        self._fresh_ns = 0.0  # work that has come since
-        self._decayed_ns = 0.0  # all work before, by its weight
+        whole_ns = profile.whole_ns(1, lanes[-1])
+        self._short, self._long = _Mean(_SHORT * whole_ns), _Mean(_LONG * whole_ns)
 
     def arrived(self, lane: int) -> None:
         """A query of this lane has come."""
-        self._fresh_ns += self._work_ns[lane]
+        work_ns = self._work_ns[lane]
+        self._short.fresh_ns += work_ns
+        self._long.fresh_ns += work_ns
 
     def utilization(self, now_ns: int) -> float:
-        """The mean as of now; 0 before the first arrival. To be asked with rising instants."""
+        """The load as of now; 0 before the first arrival. To be asked with rising instants."""
+        short, long = self._short.value(now_ns), self._long.value(now_ns)
+        if short <= long:
+            return long
+        # Of Poisson arrivals of work w at a load rho, an exponential mean over tau has the variance rho w / (2 tau).
+        mean_work_ns = sum(self._work_ns) / len(self._work_ns)
+        least = mean_work_ns / self._long.tau_ns
+        deviation = math.sqrt(max(long, least) * mean_work_ns / (2 * self._short.tau_ns))
+        return short if short - long > deviation else long
+
+
+class _Mean:
+    """An exponentially weighted mean: what came a time constant ago counts 1/e of what comes now.
+
+    Until it is a few time constants old, the mean is over its age.
+    """
+
+    __slots__ = ("_decayed_ns", "_since_ns", "_then_ns", "fresh_ns", "tau_ns")
+
+    def __init__(self, tau_ns: float) -> None:
+        self.tau_ns = tau_ns
+        self.fresh_ns = 0.0  # work that has come since it was last asked
+        self._since_ns: int | None = None  # the first arrival
+        self._then_ns = 0  # when it was last asked
+        self._decayed_ns = 0.0  # all work before, by its weight
+
+    def value(self, now_ns: int) -> float:
         if self._since_ns is None:
-            if not self._fresh_ns:
+            if not self.fresh_ns:
                 return 0.0
             self._since_ns = self._then_ns = now_ns
         if now_ns > self._then_ns:
-            self._decayed_ns *= math.exp((self._then_ns - now_ns) / self._tau_ns)
+            self._decayed_ns *= math.exp((self._then_ns - now_ns) / self.tau_ns)
             self._then_ns = now_ns
-        self._decayed_ns += self._fresh_ns
-        self._fresh_ns = 0.0
-        span_ns = self._tau_ns * -math.expm1((self._since_ns - now_ns) / self._tau_ns)
-        return self._decayed_ns / max(span_ns, self._tau_ns / 4)  # of a first handful the mean says little
+        self._decayed_ns += self.fresh_ns
+        self.fresh_ns = 0.0
+        span_ns = self.tau_ns * -math.expm1((self._since_ns - now_ns) / self.tau_ns)
+        return self._decayed_ns / max(span_ns, self.tau_ns / 4)  # of a first handful the mean says little
