@@ -8,23 +8,30 @@ from pathlib import Path
 
 import onnx
 
-from slicer.errors import SliceError
 from slicer.load import normalise
 from slicer.sessions import Session
 
+FOLDED = "folded.onnx"
+FOLDED_WEIGHTS = f"{FOLDED}.weights"  # as `Session` names it
 _ONNX_DOMAINS = frozenset({"", "ai.onnx"})
 
 
-def fold(model: onnx.ModelProto, threads: int, progress: Callable[[str], None]) -> onnx.ModelProto:
-    """The folded model, in normal form; the model itself, saying so, where folding would leave standard ONNX."""
-    if model.ByteSize() > 2**31 - 1:
-        raise SliceError(f"the model has {model.ByteSize()} bytes, wanted at most {2**31 - 1}")
+def fold(
+    model: onnx.ModelProto, threads: int, progress: Callable[[str], None], weights: Path | None = None
+) -> onnx.ModelProto:
+    """The folded model, in normal form; the model itself, saying so, where folding would leave standard ONNX.
+
+    `weights` is the folder in which the model keeps weights in files, where it does: the folded model then keeps
+    its own in `FOLDED_WEIGHTS` there.
+    """
     inputs = list(model.graph.input)
     domains = {node.domain for node in model.graph.node} | _ONNX_DOMAINS
-    with tempfile.TemporaryDirectory(prefix="slice-fold-") as scratch:
-        target = Path(scratch) / "folded.onnx"
-        Session(model.SerializeToString(), threads=threads, folded_to=target)
+    with tempfile.TemporaryDirectory(prefix="slice-fold-", dir=weights) as scratch:
+        target = Path(scratch) / FOLDED
+        Session(model.SerializeToString(), threads=threads, folded_to=target, weights=weights)
         folded = onnx.ModelProto.FromString(target.read_bytes())
+        if weights is not None and (Path(scratch) / FOLDED_WEIGHTS).exists():
+            (Path(scratch) / FOLDED_WEIGHTS).replace(weights / FOLDED_WEIGHTS)
     foreign = _foreign(folded, domains)
     if foreign is not None:
         progress(f"not folded: ONNX Runtime would write {foreign}, which is not in the model's ONNX version")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 
@@ -36,8 +37,10 @@ class Node:
 class Graph:
     """An index over a normalised model (see `load.normalise`). Nodes that no output needs are left out."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, weights: Path | None = None) -> None:
+        """`weights` is the folder of the files in which the model keeps weights, where it does."""
         self.model = model
+        self.weights = weights
         graph = model.graph
         self.inputs = tuple(value.name for value in graph.input)
         self.outputs = tuple(value.name for value in graph.output)

@@ -9,24 +9,35 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from slicer.errors import SliceError
+from slicer.external import MAX_BYTES, settle_external
 from slicer.graph import reads_of
 
 MIN_IR_VERSION = 8  # from here on an initializer need not be listed as an input
-MAX_BYTES = 2**31 - 1  # protobuf's limit on one message
 
 
 def load_model(path: Path, called: Path | None = None) -> onnx.ModelProto:
     """Read and normalise the model at `path`, which messages call `called`.
 
-    Raises SliceError for what is no readable, self-contained model.
+    Large weights that lie in files beside it stay there (see `external`). Raises SliceError for what is no readable
+    model.
     """
+    model = parse_model(path, called)
+    settle_external(model, path.parent, called or path)
+    return normalise(model)
+
+
+def parse_model(path: Path, called: Path | None = None) -> onnx.ModelProto:
+    """Read the model at `path`, which messages call `called`, as it is. Raises SliceError for what is no model."""
     shown = called or path
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise SliceError(f"{shown} {what}, wanted an ONNX file: check the path")
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise SliceError(f"{shown} has {size} bytes, wanted at most {MAX_BYTES}: larger models cannot be sliced yet")
+        raise SliceError(
+            f"{shown} has {size} bytes, wanted at most {MAX_BYTES}, which one file can hold: "
+            "save it with onnx.save(..., save_as_external_data=True)"
+        )
     model = onnx.ModelProto()
     try:
         model.ParseFromString(path.read_bytes())
@@ -36,15 +47,9 @@ def load_model(path: Path, called: Path | None = None) -> onnx.ModelProto:
         ) from error
     if not model.graph.node:
         raise SliceError(f"{shown} ({size} bytes) holds no operators, wanted an ONNX model: fetch or export it again")
-    for tensor in model.graph.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise SliceError(
-                f"{shown} keeps {tensor.name!r} in an external file, wanted one self-contained file: "
-                "load it with onnx.load and save it with onnx.save"
-            )
     if model.graph.sparse_initializer:
         raise SliceError(f"{shown} has sparse initializers, wanted dense ones: export it without sparsity")
-    return normalise(model)
+    return model
 
 
 def normalise(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -90,8 +90,10 @@ class StageSpec:
 class Manifest:
     """A sliced model. Running the stages in order, passing tensors on by name, gives the model's answers.
 
-    `model_file` is a byte-for-byte copy of the source, the reference for answers; `shapes` and `bind` say which of
-    its free dimensions and scalar arguments the stages fix.
+    `model_file` is a byte-for-byte copy of the source, the reference for answers; where the source has a batch on
+    another axis than the first, it is the source with a Transpose there. `shapes` and `bind` say which of its free
+    dimensions and scalar arguments the stages fix. `external` gives the sha256 of the files in which the source keeps
+    weights; it is written only where there are any.
     """
 
     version: int
@@ -103,6 +105,7 @@ class Manifest:
     shapes: dict[str, tuple[int, ...]]
     stages: tuple[StageSpec, ...]
     bind: dict[str, float | int] = field(default_factory=dict)
+    external: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.version != VERSION:
@@ -111,7 +114,10 @@ class Manifest:
         _check_digest(self.model_sha256, self.model_file)
         if not 1 <= len(self.stages) <= MAX_STAGES:
             raise ValueError(f"{len(self.stages)} stages came, wanted 1 to {MAX_STAGES}")
-        files = [self.model_file, *(stage.file for stage in self.stages)]
+        for name, digest in self.external.items():
+            _check_file(name)
+            _check_digest(digest, name)
+        files = [self.model_file, *(stage.file for stage in self.stages), *self.external, FILE_NAME]
         if len(set(files)) != len(files):
             raise ValueError(f"files {files} came, wanted each once")
         known = {spec.name: spec for spec in self.inputs}
@@ -151,7 +157,10 @@ def read_manifest(directory: Path) -> Manifest:
 
 def write_manifest(manifest: Manifest, directory: Path) -> None:
     """Write stages.json in one step: it is there whole or not at all."""
-    text = json.dumps(dataclasses.asdict(manifest), sort_keys=True, indent=1, allow_nan=False)
+    fields = dataclasses.asdict(manifest)
+    if not manifest.external:
+        del fields["external"]  # which readers of before do not know
+    text = json.dumps(fields, sort_keys=True, indent=1, allow_nan=False)
     handle, name = tempfile.mkstemp(prefix=".stages-", dir=directory)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -175,7 +184,7 @@ def _check_digest(digest: str, file: str) -> None:
 
 
 def _manifest(data: Any) -> Manifest:
-    top = _fields(data, Manifest, "manifest", optional={"bind"})
+    top = _fields(data, Manifest, "manifest", optional={"bind", "external"})
     return Manifest(
         version=_typed(top["version"], int, "version"),
         name=_typed(top["name"], str, "name"),
@@ -191,6 +200,10 @@ def _manifest(data: Any) -> Manifest:
         bind={
             name: value if isinstance(value, int) else _typed(value, float, f"bind[{name!r}]")
             for name, value in _typed(top.get("bind", {}), dict, "bind").items()
+        },
+        external={
+            name: _typed(digest, str, f"external[{name!r}]")
+            for name, digest in _typed(top.get("external", {}), dict, "external").items()
         },
     )
 

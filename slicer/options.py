@@ -12,7 +12,9 @@ class SliceOptions:
     """How to slice one model.
 
     `shapes` binds the free dimensions of the inputs that it names (batch written as 1); inputs it leaves out
-    keep theirs free. `bind` turns scalar arguments into constants. `threads` 0 means every core this process may use.
+    keep theirs free. `bind` turns scalar arguments into constants. `batch_axes` says on which axis an input or output
+    has its batch where the file does not tell; stages have it in front. `threads` 0 means every core this process may
+    use.
     """
 
     stages: int
@@ -22,6 +24,7 @@ class SliceOptions:
     threads: int = 0
     seed: int = 0
     verify: bool = True
+    batch_axes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.stages < 1:
@@ -32,6 +35,9 @@ class SliceOptions:
             raise ValueError(f"threads is {self.threads}, wanted 0 (all cores) or more")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, wanted 0 or more")
+        for name, axis in self.batch_axes.items():
+            if axis < 0:
+                raise ValueError(f"batch_axes[{name!r}] is {axis}, wanted 0 or more")
         for name, shape in self.shapes.items():
             if not shape or any(size < 1 for size in shape):
                 raise ValueError(f"shapes[{name!r}] is {shape}, wanted positive sizes such as 1x3x320x320")

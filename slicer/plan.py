@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import onnx
 
+from slicer.axes import batch_first, input_axes, ranks_of, turn_late
 from slicer.choose import Segment, settle
 from slicer.cost import candidates, estimates_ns
 from slicer.dynamise import free_batch
 from slicer.errors import SliceError
+from slicer.external import bring_all_in, file_names
 from slicer.extract import Piece, extract
 from slicer.favor import favored_batch, favored_batches
 from slicer.fold import fold
+from slicer.folder import MODEL_FILE, publish, take_model, write_batch_first
 from slicer.frontier import Cut, Frontier, frontier
 from slicer.graph import Graph
-from slicer.load import load_model, sha256_of
-from slicer.manifest import FILE_NAME, VERSION, Manifest, StageSpec, TensorSpec, read_manifest, write_manifest
+from slicer.load import load_model, normalise, sha256_of
+from slicer.manifest import VERSION, Manifest, StageSpec, TensorSpec, read_manifest, write_manifest
+from slicer.mixing import output_axes, refuse_mixing
 from slicer.options import SliceOptions, usable_threads
 from slicer.probe import Probe, probe
 from slicer.samples import Values, ceilings, free_sizes, rows
@@ -33,7 +35,6 @@ from slicer.signature import Input, bind_arguments, read_inputs, write_inputs
 from slicer.timing import Clock, Link, batch_sizes, shares, time_chain
 from slicer.verify import verify
 
-MODEL_FILE = "model.onnx"
 STAGES_S = 4.0  # for timing the stages, one run at each size in any case
 
 
@@ -45,6 +46,8 @@ class Analysis:
     inputs: tuple[Input, ...]
     probe: Probe
     frontier: Frontier
+    moved: Mapping[str, int]  # inputs and outputs whose batch the source has on another axis than the first
+    ranks: Mapping[str, int]  # their numbers of dimensions
 
 
 def _silent(_: str) -> None:
@@ -62,8 +65,15 @@ def slice_model(model: Path, out: Path, options: SliceOptions, progress: Callabl
     # Beside the goal, so that finished files move there in one step each.
     with tempfile.TemporaryDirectory(prefix=".slicing-", dir=out) as name:
         scratch = Path(name)
-        _take_model(model, scratch / MODEL_FILE)
+        outside = take_model(model, scratch)
         found = analyse(scratch / MODEL_FILE, options, progress, called=model)
+        if options.verify and not found.probe.answers_vary:
+            raise SliceError(
+                "no answer of the model changes between requests, so comparing stages with it would prove nothing: "
+                "give it trained or random weights, or slice without the proof (verify=False) at your own risk"
+            )
+        if found.moved:
+            write_batch_first(scratch / MODEL_FILE, found.moved, found.ranks)
         cuts = choose_cuts(found, options, progress)
         stages = _write_stages(found, cuts, scratch, options, progress)
         manifest = Manifest(
@@ -76,32 +86,52 @@ def slice_model(model: Path, out: Path, options: SliceOptions, progress: Callabl
             shapes=dict(options.shapes),
             stages=stages,
             bind=dict(options.bind),
+            external={name: sha256_of(scratch / name) for name in outside},
         )
         del found
         write_manifest(manifest, scratch)
         if options.verify:
             _prove(scratch, options, progress)
-        _publish(scratch, out, manifest)
+        publish(scratch, out, manifest)
     return read_manifest(out)
 
 
 def analyse(
     model: Path, options: SliceOptions, progress: Callable[[str], None] = _silent, called: Path | None = None
 ) -> Analysis:
-    """Load, fold and probe a model (which messages call `called`), and find where it may be cut."""
+    """Load, fold and probe a model (which messages call `called`), and find where it may be cut.
+
+    A model that keeps weights in files gets another one beside it, with its folded weights.
+    """
     threads = usable_threads(options.threads)
     source = load_model(model, called)
+    weights = model.parent if file_names(source) else None
     bind_arguments(source, options.bind)
+    moved, ranks = input_axes(source, options.batch_axes), ranks_of(source)
+    batch_first(source, moved, ranks)
+    _say_moved(moved, "takes", progress)
     inputs = read_inputs(source, options.shapes)
     write_inputs(source, inputs)
     before = len(source.graph.node)
     if any(entry.fixed_batch for entry in inputs):
         changed = free_batch(source)
         progress(f"the model takes one row: freed its batch ({changed} reshapes changed)")
-    graph = Graph(fold(source, threads, progress))
+    folded = fold(source, threads, progress, weights)
+    if moved:
+        turn_late(folded, moved)
+    graph = Graph(folded, weights)
     del source
     progress(f"folded {before} nodes into {len(graph.nodes)}")
     probed = probe(graph, inputs, threads=threads, seed=options.seed)
+    answers = output_axes(graph, probed)
+    if answers:
+        ranks |= {name: len(probed.tensors[name].shape) for name in answers}
+        batch_first(graph.model, answers, ranks)
+        _say_moved(answers, "answers", progress)
+        graph = Graph(normalise(graph.model), weights)
+        probed = probe(graph, inputs, threads=threads, seed=options.seed)
+        moved |= answers
+    refuse_mixing(graph, probed.tensors)
     if probed.coupled_by:
         progress(
             f"warning: DynamicQuantizeLinear couples the rows of a batch ({', '.join(probed.coupled_by[:3])}, "
@@ -109,7 +139,7 @@ def analyse(
         )
     cuts = frontier(graph, probed.tensors)
     progress(f"probed {len(probed.tensors)} tensors: {len(cuts.legal)} legal cuts")
-    return Analysis(graph, inputs, probed, cuts)
+    return Analysis(graph, inputs, probed, cuts, moved, {name: ranks[name] for name in moved})
 
 
 def choose_cuts(
@@ -158,7 +188,7 @@ def _write_stages(
     for index, (begin, end) in enumerate(pairwise(cuts)):
         piece = extract(found.graph, found.probe.tensors, begin, end)
         path = folder / f"stage_{index}.onnx"
-        _write_model(piece, path)
+        _write_model(piece, path, found.graph.weights)
         written.append((piece, path))
         links.append(Link(Session(path, threads=threads), piece.inputs, end.carried))
     latencies_ms = time_chain(links, _row(found, options), batch_sizes(options.max_batch), STAGES_S).best_ms()
@@ -183,17 +213,14 @@ def _write_stages(
     return tuple(stages)
 
 
-def _take_model(model: Path, goal: Path) -> None:
-    """A hard link where the file system has them, else a copy."""
-    if not model.is_file():
-        load_model(model)  # says what is wrong with it
-    try:
-        os.link(model, goal)
-    except OSError:
-        shutil.copyfile(model, goal)
+def _say_moved(axes: Mapping[str, int], does: str, progress: Callable[[str], None]) -> None:
+    for name, axis in axes.items():
+        progress(f"the model {does} {name!r} with its batch on axis {axis}: its stages have it in front")
 
 
-def _write_model(piece: Piece, path: Path) -> None:
+def _write_model(piece: Piece, path: Path, weights: Path | None) -> None:
+    if weights is not None:
+        bring_all_in(piece.model, weights)
     onnx.checker.check_model(piece.model, skip_opset_compatibility_check=True)
     path.write_bytes(piece.model.SerializeToString())
 
@@ -214,15 +241,3 @@ def _prove(folder: Path, options: SliceOptions, progress: Callable[[str], None])
         f"proved: {result.compared} tensors within {result.max_rel_error:.1e} of the whole model, "
         f"{result.regroup_error:.1e} when batches are regrouped"
     )
-
-
-def _publish(folder: Path, out: Path, manifest: Manifest) -> None:
-    """Move a finished slice into place. The old manifest goes first and the new one comes last."""
-    (out / FILE_NAME).unlink(missing_ok=True)
-    files = {manifest.model_file, *(stage.file for stage in manifest.stages)}
-    for stale in out.glob("stage_*.onnx"):
-        if stale.name not in files:
-            stale.unlink()
-    for name in sorted(files):
-        (folder / name).replace(out / name)
-    (folder / FILE_NAME).replace(out / FILE_NAME)

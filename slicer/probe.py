@@ -9,6 +9,7 @@ is that of one piece, not that of every tensor of the model.
 from __future__ import annotations
 
 import enum
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ from slicer.signature import BATCH, UNKNOWN, Input, free_dimensions, value_info
 
 NODES_PER_PIECE = 24
 TOGETHER = (0, 1, 0)  # rows of the batched run; an odd number of them, and none of two neighbours alike
+# Their kernels are exact to a rounding of 1, the end of their range, and may be saturated far below it.
+_BOUNDED = frozenset({"Sigmoid", "Softmax"})
+_BOUNDED_RANGE = 1e-3
 TOLERANCE = 1e-3  # of the largest value: batched kernels may add in another order, mixed rows differ by far more
 _COUPLING = "DynamicQuantizeLinear"
 
@@ -34,17 +38,25 @@ class Kind(enum.Enum):
     SHAPE = "depends on shapes alone"
     ELSEWHERE = "rows apart, but not one per step of axis 0"
     MIXED = "rows depend on each other"
+    SIZED = "its size depends on the data"
+
+
+_LOST = frozenset({Kind.MIXED, Kind.SIZED})
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor as probed. `shape` is that of one row alone; `dims` names what varies, "?" where it has no name."""
+    """One tensor as probed. `shape` is that of one row alone; `dims` names what varies, "?" where it has no name.
+
+    `axis` is where the batch lies if that is not in front, and each row takes one step of it.
+    """
 
     name: str
     kind: Kind
     dtype: str
     shape: tuple[int, ...]
     dims: tuple[int | str, ...]
+    axis: int | None = None
 
     @property
     def bytes_per_row(self) -> int:
@@ -53,16 +65,20 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Every tensor of a model, and the nodes whose quantisation couples the rows of a batch a little."""
+    """Every tensor of a model, and the nodes whose quantisation couples the rows of a batch a little.
+
+    `answers_vary` is False where two requests got the very same answers, in numbers with fractions.
+    """
 
     tensors: Mapping[str, Tensor]
     coupled_by: tuple[str, ...]
+    answers_vary: bool
 
 
 def probe(graph: Graph, inputs: tuple[Input, ...], *, threads: int, seed: int) -> Probe:
     """Run rows alone and together, and tell what each tensor is.
 
-    Raises SliceError, naming the node, where rows of a batch depend on each other or the model fixes its batch.
+    Raises SliceError, naming the node, where the model fixes its batch (`mixing` says where its rows depend on each other).
     """
     tops = ceilings(graph)
     sizes = free_sizes(inputs, 0)
@@ -72,18 +88,50 @@ def probe(graph: Graph, inputs: tuple[Input, ...], *, threads: int, seed: int) -
     coupled = _downstream(graph, _COUPLING)
     tensors = {name: _describe(graph, name, [run[name] for run in runs], inputs, loose=False) for name in graph.inputs}
     last_read = {name: node.index for node in graph.nodes for name in node.reads}
-    for start in range(0, len(graph.nodes), NODES_PER_PIECE):
+    answers = [name for name in graph.outputs if name in graph.writer]
+    same: dict[str, bool] = {}
+    start = 0
+    while start < len(graph.nodes):
         piece = graph.nodes[start : start + NODES_PER_PIECE]
-        names = [name for node in piece for name in node.writes]
         _run_piece(graph, piece, runs, threads)
-        for name in names:
-            values = [run[name] for run in runs]
-            tensors[name] = _describe(graph, name, values, inputs, loose=name in coupled)
-        for run in runs:
-            for name in [name for name in run if last_read.get(name, -1) <= piece[-1].index]:
+        done = 0
+        for node in piece:
+            of_node = {
+                name: _describe(graph, name, [run[name] for run in runs], inputs, loose=name in coupled)
+                for name in node.writes
+            }
+            if done and loses_rows(graph, node, ChainMap(of_node, tensors)):
+                break  # it, or the roundings of the nodes before it: it is run again on rows that have none
+            tensors.update(of_node)
+            done += 1
+        for name in answers:
+            if name in runs[0] and name in tensors:
+                first, second = runs[0][name], runs[1][name]
+                same[name] = first.dtype.kind == "f" and np.array_equal(first, second)
+        for name in [name for node in piece[done:] for name in node.writes]:
+            for run in runs:
                 del run[name]
-    _refuse_mixing(graph, tensors)
-    return Probe(tensors, tuple(node.name for node in graph.nodes if node.op == _COUPLING))
+        _forget(runs, last_read, piece[done - 1].index)
+        alone, other, together = runs[:3]
+        for name in [name for node in piece[:done] for name in node.writes if name in together]:
+            if tensors[name].kind is Kind.BATCH and name not in coupled:
+                together[name] = np.concatenate((alone[name], other[name], alone[name]))
+        start += done
+    coupled_by = tuple(node.name for node in graph.nodes if node.op == _COUPLING)
+    return Probe(tensors, coupled_by, not all(same.get(name, False) for name in answers))
+
+
+def _forget(runs: list[Values], last_read: Mapping[str, int], index: int) -> None:
+    """Drop what no node after `index` reads."""
+    for run in runs:
+        for name in [name for name in run if last_read.get(name, -1) <= index]:
+            del run[name]
+
+
+def loses_rows(graph: Graph, node: Node, tensors: Mapping[str, Tensor]) -> bool:
+    """True if `node` writes rows that mix, of tensors whose rows do not."""
+    mixes = any(tensors[name].kind in _LOST for name in node.writes if name not in graph.shape_only)
+    return mixes and all(name in graph.constants or tensors[name].kind not in _LOST for name in node.reads)
 
 
 def _run_piece(graph: Graph, piece: Sequence[Node], runs: list[Values], threads: int) -> None:
@@ -99,7 +147,7 @@ def _run_piece(graph: Graph, piece: Sequence[Node], runs: list[Values], threads:
     model.graph.initializer.extend(graph.constants[name] for name in reads if name in graph.constants)
     model.graph.input.extend(value_info(name, str(first[name].dtype), (UNKNOWN,) * first[name].ndim) for name in fed)
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(written))
-    session = Session(model.SerializeToString(), threads=threads, optimise=False)
+    session = Session(model.SerializeToString(), threads=threads, optimise=False, weights=graph.weights)
     for number, run in enumerate(runs):
         try:
             found = session.run({name: run[name] for name in fed})
@@ -129,38 +177,49 @@ def _refusal(graph: Graph, error: Exception, number: int) -> SliceError:
 
 def _describe(graph: Graph, name: str, values: list[Array], inputs: tuple[Input, ...], *, loose: bool) -> Tensor:
     alone, other, together = values[:3]
-    kind = Kind.SHAPE if name in graph.shape_only else _kind(alone, other, together, loose=loose)
+    axis = None
+    if name in graph.shape_only:
+        kind = Kind.SHAPE
+    else:
+        writer = graph.writer.get(name)
+        range_ = _BOUNDED_RANGE if writer is not None and writer.op in _BOUNDED else 0.0
+        kind, axis = _kind(alone, other, together, range_, loose=loose)
     dims: list[int | str] = list(alone.shape)
     if len(values) > 3:
         dims = _dims(alone.shape, values[3].shape, inputs)
     if kind is Kind.BATCH:
         dims[0] = BATCH
-    return Tensor(name, kind, str(alone.dtype), alone.shape, tuple(dims))
+    return Tensor(name, kind, str(alone.dtype), alone.shape, tuple(dims), axis)
 
 
-def _kind(alone: Array, other: Array, together: Array, *, loose: bool) -> Kind:
+def _kind(alone: Array, other: Array, together: Array, range_: float, *, loose: bool) -> tuple[Kind, int | None]:
+    """The kind, and the axis of a batch that is not in front. `range_` is the least magnitude to compare against."""
     parts = (alone, other, alone)
-    if alone.shape != other.shape or together.ndim != alone.ndim:
-        return Kind.MIXED  # its size depends on the data
+    if alone.shape != other.shape:
+        return Kind.SIZED, None
+    if together.ndim != alone.ndim:
+        return Kind.MIXED, None
     grown = [axis for axis in range(alone.ndim) if together.shape[axis] != alone.shape[axis]]
     if len(grown) != 1 or together.shape[grown[0]] != alone.shape[grown[0]] * len(parts):
         # A request that cannot change a tensor cannot pass through it to its neighbours either.
         same = not grown and _alike(alone, other) and _alike(alone, together)
-        return Kind.ELSEWHERE if same else Kind.MIXED
+        return (Kind.ELSEWHERE if same else Kind.MIXED), None
     axis = grown[0]
-    if not loose and not _alike(np.concatenate(parts, axis), together):
-        return Kind.MIXED
-    return Kind.BATCH if axis == 0 and alone.shape[0] == 1 else Kind.ELSEWHERE
+    if not loose and not _alike(np.concatenate(parts, axis), together, range_):
+        return Kind.MIXED, None
+    if alone.shape[axis] != 1:
+        return Kind.ELSEWHERE, None
+    return (Kind.BATCH, None) if axis == 0 else (Kind.ELSEWHERE, axis)
 
 
-def _alike(wanted: Array, found: Array) -> bool:
+def _alike(wanted: Array, found: Array, range_: float = 0.0) -> bool:
     if wanted.dtype.kind != "f":
         return bool(np.array_equal(wanted, found))
     finite = np.isfinite(wanted)
     if not np.array_equal(finite, np.isfinite(found)):
         return False
     scale = float(np.max(np.abs(wanted), where=finite, initial=0.0))
-    bound = TOLERANCE * scale
+    bound = TOLERANCE * max(scale, range_)
     # Infinities of attention masks are equal or not; NaN equals NaN here, verification refuses it where it is an answer.
     with np.errstate(invalid="ignore", over="ignore"):
         return bool(np.all((np.abs(wanted - found) <= bound) | ~finite))
@@ -179,31 +238,3 @@ def _downstream(graph: Graph, operator: str) -> frozenset[str]:
         if node.op == operator or any(name in found for name in node.reads):
             found.update(node.writes)
     return frozenset(found)
-
-
-def _refuse_mixing(graph: Graph, tensors: Mapping[str, Tensor]) -> None:
-    """Every output must carry the batch on axis 0; name the first node at which one of them loses it."""
-    bad = [name for name in graph.outputs if name not in tensors or tensors[name].kind is not Kind.BATCH]
-    if not bad:
-        return
-    if bad[0] in graph.constants or tensors[bad[0]].kind is Kind.SHAPE:
-        raise SliceError(f"output {bad[0]!r} does not depend on the request's data: drop it from the model's outputs")
-    behind: set[int] = set()
-    stack = [bad[0]]
-    while stack:
-        node = graph.writer.get(stack.pop())
-        if node is not None and node.index not in behind:
-            behind.add(node.index)
-            stack.extend(node.reads)
-    for node in graph.nodes:
-        mixes = any(tensors[name].kind is Kind.MIXED for name in node.writes if name not in graph.shape_only)
-        clean = all(name in graph.constants or tensors[name].kind is not Kind.MIXED for name in node.reads)
-        if node.index in behind and mixes and clean:
-            raise SliceError(
-                f"{node} makes the rows of a batch depend on each other, so output {bad[0]!r} cannot be batched; "
-                "wanted operators that keep the rows on axis 0 apart: remove it, or export the model for inference"
-            )
-    raise SliceError(
-        f"output {bad[0]!r}, written by {graph.writer[bad[0]]}, does not have one row per request in front: "
-        "export the model with its batch on axis 0 of every input and output"
-    )

@@ -77,7 +77,9 @@ def time_segments(
 
 def _link(graph: Graph, tensors: Mapping[str, Tensor], begin: Cut, end: Cut, threads: int) -> Link:
     piece = extract(graph, tensors, begin, end)
-    return Link(Session(piece.model.SerializeToString(), threads=threads), piece.inputs, end.carried)
+    return Link(
+        Session(piece.model.SerializeToString(), threads=threads, weights=graph.weights), piece.inputs, end.carried
+    )
 
 
 def unburden(

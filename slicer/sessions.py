@@ -12,6 +12,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from slicer.errors import SliceError
+from slicer.external import INLINE_BYTES
 
 # Everything that ONNX Runtime raises derives from one of these; it has no common base class of its own.
 RUNTIME_ERRORS: tuple[type[Exception], ...] = (
@@ -30,11 +31,21 @@ class Session:
     """One model, ready to run. Free it by dropping the object."""
 
     def __init__(
-        self, model: bytes | Path, *, threads: int, optimise: bool = True, folded_to: Path | None = None
+        self,
+        model: bytes | Path,
+        *,
+        threads: int,
+        optimise: bool = True,
+        folded_to: Path | None = None,
+        weights: Path | None = None,
     ) -> None:
-        """Open `model`; `folded_to` writes the BASIC-optimised model there instead of preparing for speed."""
+        """Open `model`; `folded_to` writes the BASIC-optimised model there instead of preparing for speed.
+
+        `weights` is the folder of the files that a model given as bytes keeps weights in; its folded model then keeps
+        them in a file too, named like it with ".weights" added.
+        """
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong is raised, with the same words
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Pools that spin slow each other down: with defaults eight stages cost up to 2.4 times the whole model.
@@ -45,6 +56,14 @@ class Session:
         if folded_to is not None:
             options.graph_optimization_level = levels.ORT_ENABLE_BASIC
             options.optimized_model_filepath = str(folded_to)
+        if weights is not None:
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(weights))
+            if folded_to is not None:
+                name = f"{folded_to.name}.weights"
+                options.add_session_config_entry("session.optimized_model_external_initializers_file_name", name)
+                options.add_session_config_entry(
+                    "session.optimized_model_external_initializers_min_size_in_bytes", str(INLINE_BYTES)
+                )
         try:
             self._session: Any = ort.InferenceSession(
                 model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]

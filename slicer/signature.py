@@ -86,16 +86,16 @@ def _input(value: onnx.ValueInfoProto, bound: tuple[int, ...] | None, batch_name
     front = dims[0].dim_value
     if front > 1:
         raise SliceError(
-            f"input {name!r} has {front} in front, wanted a free batch on axis 0: "
-            "export the model with its batch on axis 0 of every input and output"
+            f"input {name!r} has {front} in front, wanted a free batch there: "
+            f"say on which axis it is (--batch-axis {name}=1), or export the model with a dynamic batch"
         )
     found: list[int | str] = [BATCH]
     for axis in range(1, len(dims)):
         size, symbol = dims[axis].dim_value, _symbol(value, axis)
         if symbol is not None and symbol in batch_names:
             raise SliceError(
-                f"axis {axis} of input {name!r} is the batch {symbol!r}, wanted it on axis 0 only: "
-                "export the model with its batch on axis 0 of every input and output"
+                f"axis {axis} of input {name!r} is the batch {symbol!r}, wanted it on one axis only: "
+                f"say which (--batch-axis {name}={axis}), or export the model with its batch on axis 0"
             )
         if bound is not None and size > 0 and bound[axis] != size:
             raise SliceError(f"shapes gives axis {axis} of {name!r} {bound[axis]}, the model fixes it to {size}")

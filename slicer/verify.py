@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 
 from slicer.errors import ManifestError, SliceError
+from slicer.external import file_names
 from slicer.graph import Graph
 from slicer.load import load_model, sha256_of
 from slicer.manifest import Manifest, read_manifest
@@ -82,6 +83,7 @@ class _Reference:
     """The source model, with the shapes and arguments of the slice."""
 
     def __init__(self, manifest: Manifest, directory: Path) -> None:
+        self._folder = directory
         self._model = load_model(directory / manifest.model_file)
         bind_arguments(self._model, manifest.bind)
         self.inputs: tuple[Input, ...] = read_inputs(self._model, manifest.shapes)
@@ -89,6 +91,7 @@ class _Reference:
         graph = Graph(self._model)
         self._ceilings = ceilings(graph)
         self._written = set(graph.writer)
+        self._outside = bool(file_names(self._model))
         self.coupled_by = tuple(node.name for node in graph.nodes if node.op == COUPLING)
 
     def requests(self, size: int, variant: int, seed: int) -> Values:
@@ -103,7 +106,7 @@ class _Reference:
         self._model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in extra)
         data = self._model.SerializeToString()
         del self._model  # three copies of the weights would lie in memory otherwise
-        session = Session(data, threads=threads)
+        session = Session(data, threads=threads, weights=self._folder if self._outside else None)
         del data
         found = [self._run(session, run) for run in runs]
         return found, tuple(name for name in names if name not in self._written)
@@ -226,6 +229,7 @@ def _spread(value: Array) -> float:
 
 def _check_files(manifest: Manifest, directory: Path) -> None:
     files = {manifest.model_file: manifest.model_sha256} | {stage.file: stage.sha256 for stage in manifest.stages}
+    files |= manifest.external
     for name, digest in files.items():
         path = directory / name
         if path.is_symlink() or not path.is_file():

@@ -7,22 +7,23 @@ from typing import Final
 
 from dvabatch.batching.profile import Profile
 
-_SHORT: Final = 2.0  # time constants, in times of the whole model at batch 1
+_SHORT: Final = 4.0  # time constants, in times of the whole model at batch 1
 _LONG: Final = 32.0
+_DEVIATIONS: Final = 2.0  # of what steady arrivals would show: what lies above is a burst
 
 
 class Pace:
     """The arriving work, in parts of what the device can do at its best batch size.
 
     A query brings min over b of T(lane, b)/b: 1.0 is the arrival rate at which ordinary batching is at its limit. Two means
-    are kept, over a long time and over a short one. The long one counts, unless the short one lies above it by more than a
-    standard deviation of what steady arrivals would show: a burst is seen at once, its end by and by.
+    are kept, over a long time and over a short one. The long one counts, unless the short one lies above it by more than two
+    standard deviations of what steady arrivals would show: a burst is seen soon, its end by and by.
     """
 
     __slots__ = ("_long", "_short", "_work_ns")
 
     def __init__(self, profile: Profile, max_batch: int) -> None:
-        """Means over 2 and 32 times the whole model at batch 1 in the last lane."""
+        """Means over 4 and 32 times the whole model at batch 1 in the last lane."""
         sizes = range(1, max_batch + 1)
         lanes = range(len(profile.lanes))
         self._work_ns = [min(profile.whole_ns(b, lane) / b for b in sizes) for lane in lanes]
@@ -44,7 +45,7 @@ class Pace:
         mean_work_ns = sum(self._work_ns) / len(self._work_ns)
         least = mean_work_ns / self._long.tau_ns
         deviation = math.sqrt(max(long, least) * mean_work_ns / (2 * self._short.tau_ns))
-        return short if short - long > deviation else long
+        return short if short - long > _DEVIATIONS * deviation else long
 
 
 class _Mean:

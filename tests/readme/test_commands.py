@@ -25,7 +25,7 @@ LONG = {
     "pip install .": [sys.executable, "-m", "pip", "install", "--help"],
     "dvabatch bench resnet_152_04.json": [sys.executable, "-m", "dvabatch_cli", "bench", "--help"],
 }
-SUBCOMMANDS = ("slice", "build", "profile", "bench", "simulate", "plot", "model", "cache", "doctor")
+SUBCOMMANDS = ("slice", "build", "profile", "bench", "simulate", "tune", "plot", "model", "cache", "doctor")
 # A machine whose cores are taken may make a sender late: the run is then invalid, and says so. All else is a failure.
 FINE, INVALID = 0, 4
 

@@ -30,9 +30,15 @@ def session_on(clock: Clock, cost_s: Callable[[onnx.NodeProto], float]) -> type[
 
     class Clocked(Session):
         def __init__(
-            self, model: bytes | Path, *, threads: int, optimise: bool = True, folded_to: Path | None = None
+            self,
+            model: bytes | Path,
+            *,
+            threads: int,
+            optimise: bool = True,
+            folded_to: Path | None = None,
+            weights: Path | None = None,
         ) -> None:
-            super().__init__(model, threads=threads, optimise=optimise, folded_to=folded_to)
+            super().__init__(model, threads=threads, optimise=optimise, folded_to=folded_to, weights=weights)
             proto = onnx.ModelProto.FromString(model if isinstance(model, bytes) else model.read_bytes())
             self._row_s = sum(cost_s(node) for node in proto.graph.node)
 

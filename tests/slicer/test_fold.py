@@ -28,9 +28,15 @@ def folding_into(domain: str, kind: str) -> type[Session]:
 
     class Folding(Session):
         def __init__(
-            self, model: bytes | Path, *, threads: int, optimise: bool = True, folded_to: Path | None = None
+            self,
+            model: bytes | Path,
+            *,
+            threads: int,
+            optimise: bool = True,
+            folded_to: Path | None = None,
+            weights: Path | None = None,
         ) -> None:
-            super().__init__(model, threads=threads, optimise=optimise, folded_to=folded_to)
+            super().__init__(model, threads=threads, optimise=optimise, folded_to=folded_to, weights=weights)
             assert folded_to is not None
             folded = onnx.load(folded_to)
             folded.graph.node[-1].domain, folded.graph.node[-1].op_type = domain, kind

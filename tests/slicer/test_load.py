@@ -33,13 +33,6 @@ def test_a_truncated_file_is_refused(tmp_path: Path, kept: float) -> None:
         load_model(path)
 
 
-def test_external_weights_are_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "external.onnx"
-    onnx.save(nets.chain().model("relu3"), path, save_as_external_data=True, location="weights", size_threshold=0)
-    with pytest.raises(SliceError, match=r"'conv0\.w' in an external file"):
-        load_model(path)
-
-
 def test_normal_form_orders_nodes_names_them_and_drops_constant_inputs() -> None:
     model = nets.chain().model("relu3")
     shuffled = [onnx.NodeProto.FromString(node.SerializeToString()) for node in reversed(model.graph.node)]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,14 @@ def test_round_trip_and_form(tmp_path: Path) -> None:
     text = (tmp_path / FILE_NAME).read_text()
     assert text == json.dumps(json.loads(text), sort_keys=True, indent=1) + "\n"
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_files_of_weights_are_named_only_where_there_are_any(tmp_path: Path) -> None:
+    write_manifest(manifest(), tmp_path)
+    assert "external" not in json.loads((tmp_path / FILE_NAME).read_text())
+    heavy = replace(manifest(), external={"net.weights": "d" * 64})
+    write_manifest(heavy, tmp_path)
+    assert read_manifest(tmp_path) == heavy
 
 
 Change = Callable[[dict[str, Any]], object]
@@ -60,6 +69,10 @@ Change = Callable[[dict[str, Any]], object]
         (lambda data: data["inputs"][0].update(shape=[1, 3]), "in front"),
         (lambda data: data["outputs"][0].update(name="z"), "no stage writes"),
         (lambda data: data["shapes"].update(x=[1.5]), "float"),
+        (lambda data: data.update(external={"../weights": "d" * 64}), "plain name"),
+        (lambda data: data.update(external={"stages.json": "d" * 64}), "each once"),
+        (lambda data: data.update(external={"weights": "d"}), "sha256 of weights"),
+        (lambda data: data.update(external={"weights": 1}), "external"),
     ],
 )
 def test_hostile_manifests_are_refused(tmp_path: Path, change: Change, word: str) -> None:

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
 
 from slicer import Manifest, SliceError, SliceOptions, plan, read_manifest, segments, slice_model, verify
 from slicer.load import sha256_of
@@ -87,6 +88,76 @@ def test_a_model_for_one_row_is_sliced_for_many(tmp_path: Path) -> None:
     manifest = slice_model(source, tmp_path / "out", ONE_THREAD)
     check(manifest, tmp_path / "out", source)
     assert manifest.inputs[0].shape == ("N", 4, 8, 8)
+
+
+def old_export() -> onnx.ModelProto:
+    """As of 2018: ONNX 9, ir 3, initializers among the inputs, weights made by ConstantOfShape, one row, a softmax."""
+    net = nets.chain(2, batch=1)
+    net.constant("bias_shape", np.array([4], np.int64))
+    scale = numpy_helper.from_array(np.array([0.5], np.float32))
+    bias = net.op("ConstantOfShape", "bias", "bias_shape", value=scale)
+    weights = net.constant("second.w", np.random.default_rng(5).standard_normal((4, 4, 1, 1)).astype(np.float32))
+    data = net.op("Conv", "second", "relu1", weights, bias)
+    flat = net.op("Reshape", "flat", data, net.constant("flat_shape", np.array([1, 256], np.int64)))
+    net.op("Softmax", "end", flat, axis=1)
+    model = net.model("end")
+    model.ir_version = 3
+    model.opset_import[0].version = 9
+    for tensor in model.graph.initializer:
+        model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    for size in (1, 256):
+        model.graph.output[0].type.tensor_type.shape.dim.add(dim_value=size)
+    onnx.checker.check_model(model)
+    return model
+
+
+def test_an_old_export_is_sliced(tmp_path: Path) -> None:
+    source = tmp_path / "old.onnx"
+    onnx.save(old_export(), source)
+    manifest = slice_model(source, tmp_path / "out", ONE_THREAD)
+    check(manifest, tmp_path / "out", source)
+    assert [spec.name for spec in manifest.inputs] == ["x"]
+    assert manifest.outputs[0].shape == ("N", 256)
+    assert verify(tmp_path / "out", batches=(2, 5), threads=1).passed
+
+
+def test_a_scalar_chooses_a_branch_and_is_gone(tmp_path: Path) -> None:
+    """What `--bind rate=16000` is for: the If folds away, and what its branch captured is carried like the rest."""
+    net = nets.chain(2)
+
+    def branch(kind: str) -> onnx.GraphProto:
+        node = helper.make_node(kind, ["relu0"], [f"{kind}_out"])
+        return helper.make_graph(
+            [node], kind, [], [helper.make_tensor_value_info(f"{kind}_out", TensorProto.FLOAT, None)]
+        )
+
+    net.input("rate", element=TensorProto.INT64)
+    net.op("Equal", "high", "rate", net.constant("sixteen", np.array(16000, np.int64)))
+    net.op("If", "chosen", "high", then_branch=branch("Neg"), else_branch=branch("Abs"))
+    net.op("Add", "end", "relu1", "chosen")
+    source = net.write(tmp_path / "net.onnx", "end")
+    for rate, kind in ((16000, "Neg"), (8000, "Abs")):
+        options = SliceOptions(stages=2, threads=1, max_batch=2, bind={"rate": rate})
+        manifest = slice_model(source, tmp_path / "out", options)
+        assert manifest.bind == {"rate": rate}
+        assert [spec.name for spec in manifest.inputs] == ["x"]
+        nodes = [node for stage in manifest.stages for node in onnx.load(tmp_path / "out" / stage.file).graph.node]
+        assert kind in {node.op_type for node in nodes}
+        assert "If" not in {node.op_type for node in nodes}
+        assert verify(tmp_path / "out", threads=1).passed
+
+
+def test_answers_that_never_change_prove_nothing_and_are_refused_early(tmp_path: Path) -> None:
+    net = nets.chain(2)
+    net.op("Mul", "end", "relu1", net.constant("nothing", np.array(0, np.float32)))
+    source = net.write(tmp_path / "net.onnx", "end")
+    said: list[str] = []
+    with pytest.raises(SliceError, match="no answer of the model changes between requests"):
+        slice_model(source, tmp_path / "out", ONE_THREAD, said.append)
+    assert not any(line.startswith("timed") for line in said)
+    unproved = SliceOptions(stages=2, threads=1, max_batch=2, verify=False)
+    assert len(slice_model(source, tmp_path / "out", unproved).stages) == 2
 
 
 def test_the_source_is_linked_where_it_can_be(tmp_path: Path) -> None:
