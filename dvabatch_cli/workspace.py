@@ -34,6 +34,7 @@ from engines.base import Array
 from engines.cache import CachedEngine, EngineCache, default_root
 from engines.onnxruntime import ENGINE_FILE, OnnxRuntimeEngine, OnnxRuntimeOptions, build
 from slicer import Manifest, ManifestError, SliceOptions, read_manifest, slice_model
+from slicer.load import content_sha256
 
 Say = Callable[[str], None]
 TENSORRT_HINT = (
@@ -83,7 +84,7 @@ class Prepared:
             self.manifest.inputs,
             self.manifest.outputs,
             max_batch=1,
-            key=self.manifest.model_sha256,
+            key=self.manifest.content_sha256,
             options=self.options,
             optimised=False,
             constants=self.manifest.bind,
@@ -161,7 +162,8 @@ def missing_of(config: Config) -> list[str]:
 
 def _stages_folder(config: Config, file: Path) -> Path:
     shapes, bind = _shapes_and_constants(config)
-    facts = [sha256_of(file), config.slicing.stages, sorted(shapes.items()), sorted(bind.items()), __version__]
+    content = content_sha256(file) if isinstance(config.model, OnnxModel) else sha256_of(file)
+    facts = [content, config.slicing.stages, sorted(shapes.items()), sorted(bind.items()), __version__]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     return default_root() / "stages" / f"{file.stem}-{config.slicing.stages}-{digest}"
 
@@ -189,7 +191,7 @@ def prepare(folder: Path, *, backend: str, threads: int, say: Say, cache: Engine
         engine = build(folder / stage.file, stage.sha256, options, cache, label=label)
         say(_told(label, engine))
         engines.append(engine)
-    whole = build(folder / manifest.model_file, manifest.model_sha256, options, cache, label=f"{manifest.name} whole")
+    whole = build(folder / manifest.model_file, manifest.content_sha256, options, cache, label=f"{manifest.name} whole")
     say(_told(f"{manifest.name} whole", whole))
     return Prepared(folder, manifest, tuple(engines), whole, options)
 

@@ -6,7 +6,8 @@ memory; ONNX Runtime maps the files. Small tensors are brought in, since shape a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,14 @@ from slicer.graph import subgraphs
 
 INLINE_BYTES = 1 << 16  # up to here a tensor is brought in: reshape targets, scales, small biases
 MAX_BYTES = 2**31 - 1  # protobuf's limit on one message
+
+
+def content_digest(model_sha256: str, external: Mapping[str, str]) -> str:
+    """What names a model and the weights beside it: the model's own digest where it has none."""
+    if not external:
+        return model_sha256
+    said = "".join(f"{name}:{digest}\n" for name, digest in sorted(external.items()))
+    return hashlib.sha256(f"{model_sha256}\n{said}".encode()).hexdigest()
 
 
 def is_external(tensor: onnx.TensorProto) -> bool:

@@ -9,7 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from slicer.errors import SliceError
-from slicer.external import MAX_BYTES, settle_external
+from slicer.external import MAX_BYTES, content_digest, file_names, settle_external
 from slicer.graph import reads_of
 
 MIN_IR_VERSION = 8  # from here on an initializer need not be listed as an input
@@ -120,6 +120,19 @@ def _name(graph: onnx.GraphProto) -> None:
             taken.add(name)
             node.name = name
         seen.add(node.name)
+
+
+def content_sha256(path: Path) -> str:
+    """Names an ONNX file with the weights that it keeps in other files.
+
+    Raises:
+        SliceError: it is no ONNX file, or one of those files is missing.
+    """
+    names = file_names(parse_model(path))
+    missing = [name for name in names if not (path.parent / name).is_file()]
+    if missing:
+        raise SliceError(f"{path} keeps weights in {missing[0]}, which is not beside it: put the file there")
+    return content_digest(sha256_of(path), {name: sha256_of(path.parent / name) for name in names})
 
 
 def sha256_of(path: Path) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from slicer.errors import ManifestError
+from slicer.external import content_digest
 from slicer.signature import BATCH
 
 VERSION = 1
@@ -106,6 +107,11 @@ class Manifest:
     stages: tuple[StageSpec, ...]
     bind: dict[str, float | int] = field(default_factory=dict)
     external: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def content_sha256(self) -> str:
+        """Names the model and the weights that lie in files beside it."""
+        return content_digest(self.model_sha256, self.external)
 
     def __post_init__(self) -> None:
         if self.version != VERSION:

@@ -60,7 +60,7 @@ def test_a_truncated_model(workshop: Path, tmp_path: Path, share: float, capfd: 
     assert capfd.readouterr().err == ""  # no library says more beside us
 
 
-def test_a_truncated_stage(workshop: Path, tmp_path: Path) -> None:
+def test_a_truncated_stage(workshop: Path, own_cache: Path, tmp_path: Path) -> None:
     stages = tmp_path / "stages"
     stages.mkdir()
     for file in (workshop / "stages").glob("*.*"):

@@ -10,7 +10,7 @@ import pytest
 
 from slicer import ManifestError, SliceError, SliceOptions, external, fold, probe, segments, slice_model, verify
 from slicer.external import INLINE_BYTES, outside_bytes
-from slicer.load import load_model
+from slicer.load import content_sha256, load_model, sha256_of
 from slicer.sessions import Session
 from tests.slicer import nets
 
@@ -123,3 +123,21 @@ def test_a_stage_that_no_file_can_hold_asks_for_more_stages(tmp_path: Path, monk
     manifest = slice_model(source, tmp_path / "out", SliceOptions(stages=4, threads=1, max_batch=2))
     assert verify(tmp_path / "out", threads=1).passed
     assert max(stage.parameters for stage in manifest.stages) * 4 < 250_000
+
+
+def test_other_weights_beside_the_same_file_are_another_model(tmp_path: Path) -> None:
+    source = saved(tmp_path / "source", heavy(), "tanh2")
+    weights = source.parent / "net.weights"
+    before, file = content_sha256(source), sha256_of(source)
+    assert slice_model(source, tmp_path / "out", OPTIONS).content_sha256 == before
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    assert sha256_of(source) == file
+    assert content_sha256(source) != before
+    weights.unlink()
+    with pytest.raises(SliceError, match=r"keeps weights in net\.weights, which is not beside it"):
+        content_sha256(source)
+
+
+def test_a_model_in_one_file_is_named_by_that_file(tmp_path: Path) -> None:
+    whole = heavy().write(tmp_path / "net.onnx", "tanh2")
+    assert content_sha256(whole) == sha256_of(whole)
