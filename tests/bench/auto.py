@@ -48,7 +48,6 @@ def _cases() -> Iterator[tuple[_Case, float, float | None]]:
 
 
 def run(scale: Scale) -> Iterator[Figure]:
-    queries = scale.pick(20_000, 4_000)
     for case, most, under in _cases():
         config = load_config(f"auto_{case.name}_table", case.changes)
         ground = lay_ground(config, lambda _: None)
@@ -59,7 +58,9 @@ def run(scale: Scale) -> Iterator[Figure]:
         told += f", boundaries {case.boundary_us:g} us" if case.boundary_us else ""
         scale.say(f"sweeping for {told}")
         (auto,) = [contender_of(policy, profile) for policy in tuning.with_settings(config, profile, scale.say)]
-        rounds = _SWEEP if config.load.process == "poisson" else _SWEEP_WHOLE
+        changes = config.load.process != "poisson"
+        rounds = _SWEEP_WHOLE if changes else _SWEEP
+        queries = 20_000 if changes else scale.pick(20_000, 4_000)  # never a part of a load that changes
         swept = baselines.swept(config, profile, point, rounds=rounds, say=lambda _: None)
         mean_ms = _mean_ms(auto, config, profile, point, queries)
         best_ms, best = min((_mean_ms(one, config, profile, point, queries), one.name) for one in swept)
