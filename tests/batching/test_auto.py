@@ -99,3 +99,12 @@ def test_settings_rise() -> None:
     for wrong in ((), (setting, setting)):
         with pytest.raises(ValueError, match="wanted one or more, rising"):
             Auto(wrong)
+
+
+def test_a_tail_that_stops_on_its_way_does_not_meet_its_head_before_it_is_there() -> None:
+    """With one executor a stage, a tail is launched as far as one is free: it may stand ready at a boundary behind."""
+    latencies = [{"1": 1.0, "8": 3.0}, {"1": 2.0, "8": 1.0}, {"1": 3.0, "8": 1.0}, {"1": 3.0, "8": 1.0}]
+    policy = auto(FillOrWait(1, 0, 4), in_room=True, catching_up=True)
+    line = play(Limits(4, 8, 4, 1), stages(*latencies, share=0.3), policy, [3.0, 4.9, 5.8, 8.2, 8.8])
+    assert line.of(4) == [(9.2, 0, 0, (4,)), (12.2, 1, 1, (4,))]  # its head, batch 1, stands at 2 from 8.0
+    assert line.of(1)[2:] == [(16.0, 2, 2, (1, 4)), (19.0, 3, 3, (1, 4))]

@@ -40,11 +40,13 @@ def limits(draw: st.DrawFn) -> Limits:
 def profiles(draw: st.DrawFn, of: Limits) -> Profile:
     """Whole milliseconds at each batch size, in any shape, so that launches often end together."""
 
+    share = draw(st.sampled_from([0.2, 0.5, 0.5, 1.0]))
+
     def lane() -> dict[str, Any]:
         times = st.lists(st.integers(1, 4), min_size=of.max_batch, max_size=of.max_batch)
         return {
             "stages": [
-                {"latency_ms": {str(b): ms for b, ms in enumerate(draw(times), 1)}, "share": {"1": 0.5}}
+                {"latency_ms": {str(b): ms for b, ms in enumerate(draw(times), 1)}, "share": {"1": share}}
                 for _ in range(of.stages)
             ]
         }

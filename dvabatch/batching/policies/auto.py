@@ -62,8 +62,10 @@ class Auto:
         last = view.limits.last_stage
         busy = self._busy(view)
         for batch in view.ready:
-            if batch.tail is not None and view.batch_by_id[batch.tail].state is _READY:
-                yield Merge(batch.id, batch.tail)  # its tail has just arrived: it does not start later than its head
+            if batch.tail is not None:
+                tail = view.batch_by_id[batch.tail]
+                if tail.state is _READY and tail.stage == batch.stage:
+                    yield Merge(batch.id, tail.id)
         for batch in view.ready:
             if not view.idle[batch.stage] or not _fits(view, busy, batch.stage, batch.size, batch.lane):
                 continue
