@@ -87,6 +87,8 @@ class WatchedPolicy:
             _same(operation, (batch.first_row, batch.stage, batch.lane), (0, 0, operation.lane))
         elif isinstance(operation, Stretch):
             named = {max(now)} if self._next_id in now else {i for i in now if now[i].ids != before[i].ids}
+            if not named:
+                raise Violation(f"{operation} changed no batch")
             head, tail = now[operation.head], now[min(named)]
             _same(operation, tail.ids[-len(operation.query_ids) :], operation.query_ids)
             _same(operation, head, before[operation.head])
