@@ -81,8 +81,9 @@ def test_the_same_seed_at_another_rate_is_the_same_pattern_scaled(process: Proce
 @given(processes, rates)
 def test_at_rate_sets_the_mean_rate(process: Process, rate: float) -> None:
     other = process.at_rate(rate)
-    # A replay's new times are whole nanoseconds too.
-    assert other.mean_rate_rps == pytest.approx(rate, rel=1e-6 if isinstance(process, Replay) else 1e-12)
+    # A replay's new times are whole nanoseconds too: half of one may be lost at its end.
+    lost = 1 / int(other.offsets_ns[-1]) if isinstance(other, Replay) else 0.0
+    assert other.mean_rate_rps == pytest.approx(rate, rel=lost + 1e-12)
     assert type(other) is type(process)
 
 
