@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from engines.base import Array, StageEngine
+from engines.base import Array, StageEngine, TensorSpec
+from engines.device import Module
 from engines.errors import EngineError
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +58,64 @@ def lay_out(stages: Sequence[StageEngine], examples: Sequence[Mapping[str, Array
     Raises:
         EngineError: a stage reads what nobody writes, or does not run on its example.
     """
-    reads = tuple(tuple(tensor.name for tensor in stage.inputs) for stage in stages)
-    writes = tuple(tuple(tensor.name for tensor in stage.outputs) for stage in stages)
-    inputs = tuple(examples[0])
+    chain = _Chain([stage.inputs for stage in stages], [stage.outputs for stage in stages])
     rows: list[dict[str, RowSpec]] = []
     for example in examples:
         values: dict[str, Array] = dict(example)
         for index, stage in enumerate(stages):
-            missing = [name for name in reads[index] if name not in values]
-            if missing:
-                raise EngineError(
-                    f"stage {index} reads {missing}, which neither the model's inputs nor a stage before it hold"
-                )
-            values.update(stage.infer({name: values[name] for name in reads[index]}))
+            values.update(stage.infer(chain.read(index, values)))
         rows.append({name: RowSpec(value.dtype, value.shape[1:]) for name, value in values.items()})
-    missing = [name for name in outputs if name not in rows[0]]
-    if missing:
-        raise EngineError(f"no stage writes the model's outputs {missing}")
-    alive = []
-    for stage_index in range(len(stages)):
-        written = set(inputs).union(*writes[:stage_index])
-        needed = set(outputs).union(*reads[stage_index:])
-        alive.append(tuple(sorted(written & needed)))
-    return Layout(tuple(rows), reads, writes, inputs, tuple(outputs), tuple(alive))
+    return chain.layout(rows, tuple(examples[0]), outputs)
+
+
+def lay_out_modules(
+    modules: Sequence[Module], examples: Sequence[Mapping[str, Array]], outputs: Sequence[str]
+) -> Layout:
+    """The layout of stages on a device, which know their shapes without running.
+
+    Raises:
+        EngineError: a stage reads what nobody writes, or does not take its example.
+    """
+    chain = _Chain([module.inputs for module in modules], [module.outputs for module in modules])
+    rows: list[dict[str, RowSpec]] = []
+    for example in examples:
+        known = {name: RowSpec(value.dtype, value.shape[1:]) for name, value in example.items()}
+        for index, module in enumerate(modules):
+            read = chain.read(index, known)
+            found = module.infer_shapes({name: (1, *spec.shape) for name, spec in read.items()})
+            for name, (dtype, shape) in found.items():
+                if name in known and (known[name].dtype, known[name].shape) != (np.dtype(dtype), shape[1:]):
+                    raise EngineError(
+                        f"stage {index} takes {name!r} as {dtype}{list(shape)}, which comes as {known[name]}"
+                    )
+                known[name] = RowSpec(np.dtype(dtype), shape[1:])
+        rows.append(known)
+    return chain.layout(rows, tuple(examples[0]), outputs)
+
+
+class _Chain:
+    """Which tensors stages pass on to each other."""
+
+    def __init__(self, inputs: Sequence[Sequence[TensorSpec]], outputs: Sequence[Sequence[TensorSpec]]) -> None:
+        self._reads = tuple(tuple(tensor.name for tensor in stage) for stage in inputs)
+        self._writes = tuple(tuple(tensor.name for tensor in stage) for stage in outputs)
+
+    def read(self, stage: int, values: Mapping[str, _T]) -> dict[str, _T]:
+        """What a stage reads of what is known."""
+        missing = [name for name in self._reads[stage] if name not in values]
+        if missing:
+            raise EngineError(
+                f"stage {stage} reads {missing}, which neither the model's inputs nor a stage before it hold"
+            )
+        return {name: values[name] for name in self._reads[stage]}
+
+    def layout(self, rows: Sequence[Mapping[str, RowSpec]], inputs: tuple[str, ...], outputs: Sequence[str]) -> Layout:
+        missing = [name for name in outputs if name not in rows[0]]
+        if missing:
+            raise EngineError(f"no stage writes the model's outputs {missing}")
+        alive = []
+        for stage in range(len(self._reads)):
+            written = set(inputs).union(*self._writes[:stage])
+            needed = set(outputs).union(*self._reads[stage:])
+            alive.append(tuple(sorted(written & needed)))
+        return Layout(tuple(rows), self._reads, self._writes, inputs, tuple(outputs), tuple(alive))

@@ -1,0 +1,227 @@
+"""What every real-time driver does: one thread owns the machine, reports events to it and carries its commands out.
+
+Everything that happens reaches that thread through one queue, or is read by it from the schedule when due. How it learns that
+a launch has ended, and how it waits, is the driver's own.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from queue import Empty, SimpleQueue
+from typing import Generic, Protocol, TypeVar
+
+from dvabatch.batching.commands import Command, Copy, Deliver, Fail, Forget, Launch, Reject
+from dvabatch.batching.events import Event, LaunchFailed, LaunchFinished, QueryArrived, TimerFired
+from dvabatch.batching.machine import Machine
+from dvabatch.batching.place import Place
+from dvabatch.batching.query import Query
+from dvabatch.runtime.journal import Outcome
+from dvabatch.runtime.shapes import Layout
+from dvabatch.runtime.trace import Recorder
+from engines.base import Array
+
+_NS_PER_S = 1e9
+
+
+class Arrivals(Protocol):
+    """Where the driver looks for due queries."""
+
+    @property
+    def next_ns(self) -> int | None: ...
+
+    def take_due(self, now_ns: int) -> list[Query]: ...
+
+
+class Rows(Protocol):
+    """The memory of the buffer sets, as a driver uses it."""
+
+    @property
+    def layout(self) -> Layout: ...
+
+    def rows(self, place: Place, lane: int, names: tuple[str, ...]) -> dict[str, Array]: ...
+
+    def copy(self, command: Copy) -> int: ...
+
+
+class Starter(Protocol):
+    """What carries launches out."""
+
+    def start(self, launch: Launch) -> None: ...
+
+
+class Observer(Protocol):
+    """Who is told what became of each query and launch, with the instant: a journal, or futures."""
+
+    def admitted(self, query: Query, now_ns: int, *, late_free: bool) -> None: ...
+
+    def launched(self, launch: Launch) -> None: ...
+
+    def copied(self, count: int) -> None: ...
+
+    def decided(self, took_ns: int) -> None: ...
+
+    def delivered(self, query_id: int, now_ns: int, answer: Callable[[], Mapping[str, Array]]) -> None:
+        """`answer()` copies the query's rows; it serves inside this call only: the rows are reused afterwards."""
+
+    def ended(self, query_id: int, outcome: Outcome, now_ns: int, reason: str) -> None: ...
+
+
+_S = TypeVar("_S", bound=Starter)
+
+
+class Driver(ABC, Generic[_S]):
+    """Translates commands into work and completions into events."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        table: Rows,
+        observer: Observer,
+        *,
+        recorder: Recorder | None = None,
+        clock: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        self._machine = machine
+        self._table = table
+        self._observer = observer
+        self._recorder = recorder
+        self._clock = clock
+        self._anchor_ns = clock()
+        self._inbox: SimpleQueue[Event | None] = SimpleQueue()
+        self._last_launch: dict[int, Launch] = {}  # launches that end at the last stage, by batch: where answers lie
+        self._early: list[Event] = []  # what ended the last wait
+        self._closing = False
+        self._running_since_ns: int | None = None
+        self.busy_ns = 0  # time with at least one launch in flight
+
+    @property
+    def anchor_ns(self) -> int:
+        """The clock's reading at the run's instant 0."""
+        return self._anchor_ns
+
+    def set_anchor(self, anchor_ns: int) -> None:
+        """Lays instant 0, once, before the run."""
+        self._anchor_ns = anchor_ns
+
+    def post(self, event: Event) -> None:
+        """Reports an event from any thread."""
+        self._inbox.put(event)
+
+    def close(self) -> None:
+        """Lets `run` return when all that has been posted is done."""
+        self._inbox.put(None)
+
+    def run(self, starter: _S, arrivals: Arrivals, *, until_closed: bool = False) -> None:
+        """Until the schedule is over and every query has ended; with `until_closed`, until `close` as well."""
+        machine = self._machine
+        self._closing = not until_closed
+        while True:
+            now_ns = self._clock() - self._anchor_ns
+            events = self._drain()
+            self._ask(starter, events)
+            if now_ns >= 0:
+                self._admit(arrivals.take_due(now_ns), events, now_ns)
+                if machine.wake_ns is not None and now_ns >= machine.wake_ns:
+                    events.append(TimerFired())
+            if events:
+                self._decide(starter, events, max(now_ns, 0))
+            elif self._closing and arrivals.next_ns is None and machine.idle:
+                return
+            else:
+                self._wait(starter, arrivals.next_ns)
+
+    @abstractmethod
+    def _ask(self, starter: _S, events: list[Event]) -> None:
+        """Adds the launches that have ended, where nobody posts them."""
+
+    @abstractmethod
+    def _wait(self, starter: _S, next_ns: int | None) -> None:
+        """Nothing is to be done now: until something may be. `next_ns` is when the next query is due."""
+
+    def _drain(self) -> list[Event]:
+        events, self._early = self._early, []
+        while not self._inbox.empty():
+            self._take(self._inbox.get_nowait(), events)
+        return events
+
+    def _take(self, event: Event | None, events: list[Event]) -> None:
+        if event is None:
+            self._closing = True
+        else:
+            events.append(event)
+
+    def _admit(self, due: list[Query], events: list[Event], now_ns: int) -> None:
+        """Notes when each arriving query was first seen, and whether an executor stood idle meanwhile."""
+        pushed = [event.query for event in events if type(event) is QueryArrived]
+        if due or pushed:
+            free = self._machine.ledger.idle[0] > 0
+            for query in (*pushed, *due):
+                self._observer.admitted(query, now_ns, late_free=free)
+            events.extend(QueryArrived(query) for query in due)
+
+    def _due_in_ns(self, next_ns: int | None) -> int | None:
+        """How long until the next query is due or the machine wants to be asked; None: nothing is planned."""
+        soonest = min((t for t in (next_ns, self._machine.wake_ns) if t is not None), default=None)
+        return None if soonest is None else soonest + self._anchor_ns - self._clock()
+
+    def _sleep(self, longest_ns: int) -> None:
+        """Until something is posted, at the longest for this long."""
+        if longest_ns > 0:
+            try:
+                event = self._inbox.get(timeout=longest_ns / _NS_PER_S)
+            except Empty:
+                return
+            self._take(event, self._early)
+
+    def _decide(self, starter: _S, events: list[Event], now_ns: int) -> None:
+        began_ns = self._clock()
+        commands = self._machine.handle(events, now_ns)
+        self._observer.decided(self._clock() - began_ns)
+        if self._recorder is not None:
+            self._recorder.record(now_ns, events, commands)
+        finished = [event.launch_id for event in events if isinstance(event, (LaunchFinished, LaunchFailed))]
+        for command in commands:
+            self._carry_out(starter, command)
+        for launch_id in finished:
+            self._last_launch.pop(launch_id, None)
+        self._account_busy(now_ns)
+
+    def _carry_out(self, starter: _S, command: Command) -> None:
+        observer = self._observer
+        if type(command) is Launch:
+            observer.launched(command)
+            if command.last_stage == self._machine.limits.last_stage:
+                self._last_launch[command.id] = command
+            starter.start(command)
+        elif type(command) is Deliver:
+            self._deliver(command)
+        elif type(command) is Copy:
+            observer.copied(self._table.copy(command))
+        elif type(command) is Fail:
+            now_ns = self._clock() - self._anchor_ns
+            for query_id in command.query_ids:
+                observer.ended(query_id, Outcome.FAILED, now_ns, command.reason)
+        elif type(command) is Reject:
+            observer.ended(command.query_id, Outcome.REJECTED, self._clock() - self._anchor_ns, command.reason)
+        elif type(command) is Forget:
+            observer.ended(command.query_id, Outcome.CANCELLED, self._clock() - self._anchor_ns, "cancelled")
+
+    def _deliver(self, command: Deliver) -> None:
+        """Answers before any later command can reuse the rows."""
+        now_ns = self._clock() - self._anchor_ns
+        wanted = set(command.query_ids)
+        launch = next(launch for launch in self._last_launch.values() if wanted.issubset(launch.query_ids))
+        rows = self._table.rows(launch.place, launch.lane, self._table.layout.outputs)
+        for row, query_id in enumerate(launch.query_ids):
+            if query_id in wanted:
+                self._observer.delivered(query_id, now_ns, lambda row=row: {n: a[row].copy() for n, a in rows.items()})  # type: ignore[misc]
+
+    def _account_busy(self, now_ns: int) -> None:
+        busy = bool(self._machine.ledger.launches)
+        if busy and self._running_since_ns is None:
+            self._running_since_ns = now_ns
+        elif not busy and self._running_since_ns is not None:
+            self.busy_ns += now_ns - self._running_since_ns
+            self._running_since_ns = None

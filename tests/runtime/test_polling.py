@@ -1,0 +1,205 @@
+"""The polling driver and the device launcher: answers, rows, graphs and faults, on a device that reorders all it may."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import pytest
+
+from dvabatch.batching.limits import Limits
+from dvabatch.batching.machine import Machine, Policy
+from dvabatch.batching.operations import Operation
+from dvabatch.batching.place import Place
+from dvabatch.batching.profile import Profile
+from dvabatch.batching.view import View
+from dvabatch.runtime.arrivals import PullArrivals
+from dvabatch.runtime.device_launcher import DeviceLauncher
+from dvabatch.runtime.device_table import DeviceTable
+from dvabatch.runtime.journal import Journal, Outcome
+from dvabatch.runtime.polling import PollingDriver
+from dvabatch.runtime.shapes import lay_out_modules
+from dvabatch.runtime.trace import Recorder, replay
+from engines.base import Array, StageEngine
+from engines.errors import EngineError
+from tests.engines.tiny import Tiny, images
+from tests.runtime.fake_device import FakeDevice, FakeModule
+from tests.runtime.rig import Keeping, Scripted, quick_table, token_of
+from tests.runtime.test_answers import DOES, across_sets, into_a_third, wrong_of
+from tests.runtime.test_threaded import MAX_BATCH, POLICIES, STAGES, arrivals
+
+LIMITS = Limits(STAGES, MAX_BATCH, buffer_sets=4, executors_per_stage=2)
+Payload = Callable[[int], Mapping[str, Array] | None]
+
+
+@dataclass(slots=True)
+class Polled:
+    """What a run left."""
+
+    journal: Journal
+    machine: Machine
+    answers: dict[int, Mapping[str, Array]]
+    places: list[Place]
+    trace: str
+    launcher: DeviceLauncher
+
+    def ended(self, outcome: Outcome) -> list[int]:
+        return [query_id for query_id, how in enumerate(self.journal.outcome) if how == outcome]
+
+
+@dataclass(slots=True)
+class Bench:
+    """A run on the fake device."""
+
+    engines: Sequence[StageEngine]
+    profile: Profile
+    policy: Policy
+    payload: Payload
+    examples: Sequence[Mapping[str, Array]]
+    limits: Limits = LIMITS
+    device: FakeDevice = field(default_factory=FakeDevice)
+    graphs: int = 4096
+    refuse: Callable[[Mapping[str, tuple[int, ...]]], None] = lambda _: None
+    pin: Array | None = None
+
+    def pull(self, arrivals_ns: Sequence[int], lengths: Sequence[int] | None = None) -> Polled:
+        modules = [FakeModule(engine, self.refuse if stage == 1 else lambda _: None)
+                   for stage, engine in enumerate(self.engines)]  # fmt: skip
+        layout = lay_out_modules(modules, self.examples, [tensor.name for tensor in self.engines[-1].outputs])
+        table = DeviceTable(self.device, layout, self.limits.buffer_sets, self.limits.max_batch)
+        launcher = DeviceLauncher(self.device, modules, table, graphs=self.graphs)
+        payload = self.payload
+        if self.pin is not None:
+            pool = launcher.pin(self.pin)
+            payload = lambda query_id: {layout.inputs[0]: pool[query_id % len(pool)]}  # noqa: E731
+        launcher.serve(payload, {})
+        machine = Machine(self.limits, self.profile, self.policy, debug=True)
+        observer = Keeping(Journal(len(arrivals_ns), lengths), range(len(arrivals_ns)))
+        trace = io.StringIO()
+        driver = PollingDriver(machine, table, observer, recorder=Recorder(machine, trace))
+        driver.run(launcher, PullArrivals(arrivals_ns, lengths))
+        assert machine.idle
+        assert not launcher.in_flight
+        places = [launch.place for launch in observer.launches]
+        return Polled(observer.journal, machine, observer.answers, places, trace.getvalue(), launcher)
+
+
+def tokens(policy: Policy, lengths: Sequence[int] | None = None, limits: Limits = LIMITS, **more: object) -> Bench:
+    """A run on a table's stages: rows of 16 bytes, which lie unaligned wherever they do not begin a set."""
+    lanes = [lane for lane in limits.lanes if lane is not None]
+    profile, tables = quick_table(STAGES, MAX_BATCH, lanes)
+    return Bench(
+        tables,
+        profile,
+        policy,
+        lambda query_id: token_of(query_id, None if lengths is None else lengths[query_id]),
+        [{name: rows[None] for name, rows in token_of(0, lane).items()} for lane in limits.lanes],
+        limits,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def all_right(polled: Polled, count: int) -> None:
+    """Every query was answered, with its own token, by every stage once."""
+    assert polled.ended(Outcome.COMPLETED) == list(range(count))
+    assert {q: a["answer"].tolist() for q, a in polled.answers.items()} == {q: [q, STAGES] for q in range(count)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_query_is_answered_by_every_stage_once_in_whatever_order_streams_run(name: str, seed: int) -> None:
+    polled = tokens(POLICIES[name], device=FakeDevice(seed)).pull(arrivals(120, seed))
+    all_right(polled, 120)
+    fresh = Machine(LIMITS, polled.machine.profile, POLICIES[name], debug=True)
+    assert all(before == now for _, before, now in replay(io.StringIO(polled.trace), fresh))
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_answers_of_a_model_equal_the_whole_model(tiny: Tiny, name: str) -> None:
+    rows = images(48, seed=5)
+    with tiny.whole() as whole:
+        right = [whole.infer({"input": row[None]})["logits"][0] for row in rows]
+    profile, _ = quick_table(STAGES, MAX_BATCH)
+    with ExitStack() as opened:
+        engines = [opened.enter_context(stage) for stage in tiny.stages(MAX_BATCH)]
+        run = Bench(engines, profile, POLICIES[name], lambda query: {"input": rows[query]}, [{"input": rows[:1]}])
+        polled = run.pull(arrivals(48, seed=6))
+    assert sorted(polled.answers) == list(range(48))
+    assert wrong_of(polled.answers, right) == []
+    assert {operation for operation, count in polled.machine.operations.items() if count} >= DOES[name] - {"hold"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("script", "queries"), [(across_sets, 5), (into_a_third, 6)])
+def test_rows_that_move_between_sets_are_there_before_they_are_read(
+    script: Callable[[View], Sequence[Operation]], queries: int, seed: int
+) -> None:
+    polled = tokens(Scripted(script), device=FakeDevice(seed)).pull([0] * queries)
+    all_right(polled, queries)
+    assert polled.journal.bytes_copied > 0
+
+
+def test_graphs_are_used_again_and_change_no_answer() -> None:
+    with_graphs = tokens(POLICIES["HYBRID_DVA"]).pull(arrivals(200))
+    without = tokens(POLICIES["HYBRID_DVA"], graphs=0).pull(arrivals(200))
+    all_right(with_graphs, 200)
+    all_right(without, 200)
+    assert with_graphs.launcher.graphs.hits > 0
+    assert without.launcher.graphs.hits == len(without.launcher.graphs) == 0
+
+
+def test_few_graphs_are_kept_and_the_oldest_goes() -> None:
+    polled = tokens(POLICIES["HYBRID_DVA"], graphs=3).pull(arrivals(100))
+    all_right(polled, 100)
+    assert len(polled.launcher.graphs) == 3
+
+
+@pytest.mark.parametrize("name", ["NORMAL", "LOAD_DVA"])
+def test_page_locked_payloads_go_from_where_they_lie(name: str) -> None:
+    """Rows of a pool of five, round and round: neighbours, and the seam where the pool begins again."""
+    pool = images(5, seed=1)[:, 0, 0, :2].astype("int64")
+    pool[:, 0], pool[:, 1] = range(5), 0
+    polled = tokens(POLICIES[name], pin=pool).pull(arrivals(60))
+    assert {q: a["answer"].tolist() for q, a in polled.answers.items()} == {q: [q % 5, STAGES] for q in range(60)}
+
+
+@pytest.mark.parametrize("name", ["INPUT_DVA", "NORMAL_INPUT", "LOAD_DVA"])
+def test_lengths_share_a_set_and_are_padded(name: str) -> None:
+    limits = Limits(STAGES, MAX_BATCH, buffer_sets=4, executors_per_stage=2, lanes=(4, 8, 16))
+    lengths = [1 + (7 * query) % 16 for query in range(60)]
+    polled = tokens(POLICIES[name], lengths, limits).pull(arrivals(60), lengths)
+    assert polled.ended(Outcome.COMPLETED) == list(range(60))
+    for query, answer in polled.answers.items():
+        assert answer["answer"][: lengths[query]].tolist() == [[query, STAGES]] * lengths[query]
+
+
+def test_a_refused_launch_fails_its_own_queries_alone() -> None:
+    """Stage 1 refuses batches of exactly three; what stage 0 did for them had come to its end."""
+
+    def refuse(shapes: Mapping[str, tuple[int, ...]]) -> None:
+        if next(iter(shapes.values()))[0] == 3:
+            raise EngineError("not three")
+
+    polled = tokens(POLICIES["LOAD_DVA"], refuse=refuse).pull([0] * 4 + [10**9] * 3 + [2 * 10**9] * 2)
+    assert polled.ended(Outcome.FAILED) != []
+    assert polled.journal.reasons == {"not three": len(polled.ended(Outcome.FAILED))}
+    assert len(polled.ended(Outcome.COMPLETED)) + len(polled.ended(Outcome.FAILED)) == 9
+    assert polled.ended(Outcome.COMPLETED)[-1] == 8
+
+
+def test_a_lost_device_fails_what_was_on_it_and_what_comes_after() -> None:
+    polled = tokens(POLICIES["LOAD_DVA"], device=FakeDevice(broken_after=40)).pull(arrivals(100))
+    failed, rejected = polled.ended(Outcome.FAILED), polled.ended(Outcome.REJECTED)
+    done = polled.ended(Outcome.COMPLETED)
+    assert failed
+    assert len(done) + len(failed) + len(rejected) == 100
+    assert set(polled.journal.reasons) == {"device lost: the device fell off the bus"}
+    assert all(polled.answers[query]["answer"].tolist() == [query, STAGES] for query in done)
+
+
+def test_memory_that_is_not_there_fails_queries_with_its_numbers() -> None:
+    polled = tokens(POLICIES["NORMAL"], device=FakeDevice(room_bytes=600)).pull([0] * 4)
+    assert polled.ended(Outcome.FAILED) == [0, 1, 2, 3]
+    assert all("bytes" in reason for reason in polled.journal.reasons)
