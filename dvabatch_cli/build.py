@@ -2,32 +2,82 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
 from rich.markup import escape
 from rich.table import Table
 
 from dvabatch_cli.app import app
 from dvabatch_cli.console import one_message, out, print_json, say_next, speaker
 from dvabatch_cli.errors import CommandError
-from dvabatch_cli.options import Backend, Json, Stages, Threads
-from dvabatch_cli.workspace import prepare
+from dvabatch_cli.gpu import backend_of, prepare_on
+from dvabatch_cli.options import Backend, Json, Precision, Stages, Threads
+from dvabatch_cli.shapes import parse_shapes
+from dvabatch_cli.workspace import Prepared
 from engines.cache import CachedEngine
+from engines.errors import EngineError
+from engines.tensorrt.build import LAYERS_FILE
+from engines.tensorrt.options import Range, TensorRTOptions
 
 BACKENDS = ("auto", "onnxruntime", "tensorrt")
+Lengths = Annotated[str | None, typer.Option("--lengths", help="Sequence lengths of the lanes, e.g. 32,64,128.")]
 
 
-@app.command(epilog="Example: dvabatch build resnet_152.stages")
+def _shapes_option(which: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(
+        f"--{which}-shapes", metavar="NAME:DxDx...", help=f"The {which} shape of an input (tensorrt). Repeatable."
+    )
+    return option
+
+
+@app.command(epilog="Example: dvabatch build resnet_152.stages --backend tensorrt --precision fp16")
 def build(
     folder: Stages,
     backend: Backend = "auto",
     threads: Threads = 0,
+    precision: Precision = "fp32",
+    max_batch: Annotated[int, typer.Option(min=1, help="Largest batch of the engines (tensorrt).")] = 32,
+    lengths: Lengths = None,
+    min_shapes: Annotated[list[str] | None, _shapes_option("min")] = None,
+    opt_shapes: Annotated[list[str] | None, _shapes_option("opt")] = None,
+    max_shapes: Annotated[list[str] | None, _shapes_option("max")] = None,
+    level: Annotated[
+        int,
+        typer.Option("--builder-optimization-level", min=0, max=5, help="How hard TensorRT looks for fast kernels."),
+    ] = 3,
+    workspace_mib: Annotated[
+        int | None, typer.Option("--workspace", min=1, help="MiB that a kernel may use while it runs (tensorrt).")
+    ] = None,
+    timing_cache: Annotated[
+        Path | None, typer.Option("--timing-cache", help="File of TensorRT's kernel timings [in dvabatch's cache].")
+    ] = None,
+    layers: Annotated[
+        Path | None, typer.Option("--export-layer-info", help="Write what each engine is made of into this folder.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make an engine for each stage of a folder. Engines are cached by content: a second build is instant and says so."""
     with one_message():
         check_backend(backend)
-        prepared = prepare(folder, backend=backend, threads=threads, say=speaker(as_json))
+        options = TensorRTOptions(
+            precision,
+            max_batch,
+            lengths_of(lengths),
+            level,
+            None if workspace_mib is None else workspace_mib << 20,
+            _ranges(min_shapes, opt_shapes, max_shapes),
+            timing_cache,
+        )
+        say = speaker(as_json)
+        prepared = prepare_on(backend_of(backend, say), folder, options, threads=threads, say=say)
         labels = [f"stage {stage.index}" for stage in prepared.manifest.stages] + ["whole model"]
         engines = [*prepared.engines, prepared.whole]
+        if layers is not None:
+            _export(prepared, labels, engines, layers)
         if as_json:
             print_json({label: _facts(engine) for label, engine in zip(labels, engines, strict=True)})
         else:
@@ -41,6 +91,49 @@ def check_backend(backend: str) -> None:
     """
     if backend not in BACKENDS:
         raise CommandError(f"--backend {backend!r} is unknown; wanted one of {', '.join(BACKENDS)}")
+
+
+def lengths_of(text: str | None) -> tuple[int, ...]:
+    """Raises:
+    CommandError: the text is no list of lengths.
+    """
+    if text is None:
+        return ()
+    try:
+        lengths = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        lengths = ()
+    if not lengths or lengths[0] < 1:
+        raise CommandError(f"--lengths {text!r} is no list of lengths; wanted e.g. 32,64,128")
+    return lengths
+
+
+def _ranges(least: list[str] | None, best: list[str] | None, most: list[str] | None) -> dict[str, Range]:
+    """Inputs by name, each with its three shapes; what is given for one kind only holds for all three."""
+    by_kind: list[Mapping[str, tuple[int, ...]]] = [parse_shapes(shapes or []) for shapes in (least, best, most)]
+    ranges = {}
+    for name in sorted(set().union(*by_kind)):
+        given = [shapes.get(name) for shapes in by_kind]
+        low, middle, high = (
+            shape or next(other for other in (*given[at:], *reversed(given[:at])) if other)
+            for at, shape in enumerate(given)
+        )
+        try:
+            ranges[name] = Range(low, middle, high)
+        except ValueError as error:
+            raise CommandError(f"--min-shapes, --opt-shapes and --max-shapes of {name!r}: {error}") from error
+    return ranges
+
+
+def _export(prepared: Prepared, labels: list[str], engines: list[CachedEngine], folder: Path) -> None:
+    if prepared.backend != "tensorrt":
+        raise CommandError(f"--export-layer-info needs the backend tensorrt; these engines are {prepared.backend}'s")
+    folder.mkdir(parents=True, exist_ok=True)
+    for label, engine in zip(labels, engines, strict=True):
+        file = engine.folder / LAYERS_FILE
+        if not file.is_file():
+            raise EngineError(f"{engine.folder} holds no {LAYERS_FILE}: run `dvabatch cache clear` and build again")
+        shutil.copyfile(file, folder / f"{label.replace(' ', '_')}.json")
 
 
 def _facts(engine: CachedEngine) -> dict[str, object]:

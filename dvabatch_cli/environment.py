@@ -9,7 +9,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("numpy", "onnx", "onnx-graphsurgeon", "onnxruntime", "pydantic", "python-rapidjson", "tensorrt", "pycuda")
+from dvabatch_cli.gpu_watch import open_watch
+
+_PACKAGES = (
+    "numpy",
+    "onnx",
+    "onnx-graphsurgeon",
+    "onnxruntime",
+    "pydantic",
+    "python-rapidjson",
+    "tensorrt",
+    "pycuda",
+    "cuda-bindings",
+)
 
 
 def environment() -> dict[str, Any]:
@@ -21,10 +33,16 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": packages(),
-        "gpu": None,
+        "gpu": gpu_facts(),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": (status := _git("status", "--porcelain")) is not None and status != "",
     }
+
+
+def gpu_facts() -> dict[str, Any] | None:
+    """Facts of the first GPU; None without one."""
+    with open_watch() as watch:
+        return None if watch is None else watch.facts()
 
 
 def packages() -> dict[str, str | None]:

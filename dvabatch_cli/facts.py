@@ -36,12 +36,12 @@ def engine_facts(config: Config, ground: Ground) -> dict[str, Any]:
             "backend": "table", "precision": None, "version": ground.profile.name, "max_batch": config.engine.max_batch,
             "build_s": 0.0, "cached": False,
         }  # fmt: skip
-    engines = ground.prepared.engines
-    stage = ground.prepared.open_stage(0, config.engine.max_batch)
+    prepared = ground.prepared
+    engines = prepared.engines
     return {
-        "backend": "onnxruntime",
-        "precision": stage.precision,
-        "version": stage.version,
+        "backend": prepared.backend,
+        "precision": prepared.precision,
+        "version": prepared.version,
         "max_batch": config.engine.max_batch,
         "build_s": round(sum(engine.build_s for engine in engines), 3),
         "cached": all(engine.hit for engine in engines),
@@ -73,6 +73,7 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
         "launch_us": costs.launch_ns / 1e3,
         "boundary_us": costs.boundary_ns / 1e3,
         "copy_us_per_row": costs.copy_ns_per_row / 1e3,
+        "transfer_us_per_row": costs.transfer_ns_per_row / 1e3,
         "slowdown": table.get("slowdown"),
         "whole": whole.get("None", whole) or None,
         "slicing_tax": dict(ground.slicing_tax) or None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,9 @@ Quick = Annotated[
     bool, typer.Option("--quick", help="The same experiment made small: first and last load, seconds a point.")
 ]
 Backend = Annotated[str, typer.Option("--backend", help="auto, onnxruntime or tensorrt.")]
+Precision = Annotated[
+    Literal["fp32", "tf32", "fp16"], typer.Option("--precision", help="Arithmetic of the engines (tensorrt).")
+]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads inside an operator; 0 takes all cores.")]
 Stages = Annotated[Path, typer.Argument(metavar="DIR", help="A folder of stages that `dvabatch slice` made.")]
 Shapes = Annotated[

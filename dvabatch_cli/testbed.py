@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
@@ -13,6 +12,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from dvabatch.batching.events import QueryArrived
+from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal, NormalInput
@@ -20,27 +20,28 @@ from dvabatch.batching.profile import Profile
 from dvabatch.loadgen import Schedule, send
 from dvabatch.reporting.measured import Measured, Queries, StageUse
 from dvabatch.runtime.arrivals import NoArrivals, PullArrivals
+from dvabatch.runtime.device_profiling import warmed
+from dvabatch.runtime.driver import Driver
 from dvabatch.runtime.journal import Journal
-from dvabatch.runtime.launcher import Launcher
 from dvabatch.runtime.observers import JournalObserver
 from dvabatch.runtime.service import free_axes
 from dvabatch.runtime.shapes import lay_out
 from dvabatch.runtime.simulated import SimulatedDriver
 from dvabatch.runtime.table import table_stages
 from dvabatch.runtime.tensors import TensorTable
-from dvabatch.runtime.threaded import ThreadedDriver
 from dvabatch.runtime.trace import Recorder
 from dvabatch_cli.answers import Reference, TableReference, Tally, WholeModel
 from dvabatch_cli.config import Config
+from dvabatch_cli.gpu import PreparedGpu, open_launcher
+from dvabatch_cli.gpu_watch import Watch, open_watch
+from dvabatch_cli.sites import GpuSite, HostSite, Site
 from dvabatch_cli.wiring import Contender, LoadPoint, limits_of, payloads_of
-from dvabatch_cli.workspace import Prepared
+from dvabatch_cli.workspace import Prepared, examples_of
 from engines.base import Array, StageEngine
-from engines.priority import going_first
+from engines.cuda import CudaDevice
 
+Say = Callable[[str], None]
 _ANCHOR_AHEAD_NS = 50_000_000
-# How long a thread that computes in Python may keep the interpreter. Short looks better and is worse: the driver, forced to
-# hand it over, then waits until the other thread has had its turn on a core that the engines fill.
-_SWITCH_INTERVAL_S = 5e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Result:
     reasons: Mapping[str, int]  # why queries got no answer, and how many each
     correctness: Mapping[str, Any] | None = None  # None: answers were not checked
     wrong_answers: int = 0
+    graphs: Mapping[str, int] | None = None  # captured graphs used, missed and kept; None where there are none
+    gpu: Mapping[str, Any] | None = None  # clocks and energy of a run on a GPU
 
 
 class Bed(Protocol):
@@ -86,28 +89,34 @@ class RealBed:
         self,
         config: Config,
         profile: Profile,
-        stages: list[StageEngine],
+        site: Site,
         rows: Rows,
         reference: Reference,
         outputs: Mapping[str, tuple[int, ...]],
+        tolerance: float,
+        watch: Watch | None = None,
     ) -> None:
+        """`tolerance` is that of checked answers; `watch` looks at the GPU before and after each run."""
         self._config = config
         self._profile = profile
-        self._stages = stages
+        self._site = site
         self._rows = rows
         self._reference = reference
         self._free_axes = outputs
-        limits = limits_of(config, profile.stages)
-        examples = [
-            {name: np.asarray(value)[None] for name, value in rows.row(0, lane).items()} for lane in limits.lanes
-        ]
-        self._table = TensorTable(lay_out(stages, examples, list(outputs)), limits.buffer_sets, limits.max_batch)
+        self._tolerance = tolerance
+        self._watch = watch
 
     def run(self, contender: Contender, point: LoadPoint, schedule: Schedule, trace: IO[str] | None = None) -> Result:
         self._warm_up(schedule)
+        if self._site.rehearses:
+            self._serve(contender, schedule, None)
+        self._site.settle()
+        before = None if self._watch is None else self._watch.look()
         machine, observer = self._serve(contender, schedule, trace)
+        gpu = None if self._watch is None or before is None else self._watch.compare(before)
+        graphs = self._site.facts() or None
         lengths = schedule.lengths
-        tally = Tally(self._config.checks.tolerance)
+        tally = Tally(self._tolerance)
         answered = [query_id for query_id in self._candidates(schedule) if query_id in observer.answers]
         wrong = tally.check(
             {query_id: observer.answers[query_id] for query_id in answered[: self._config.checks.sample]},
@@ -119,7 +128,7 @@ class RealBed:
             self._config, contender, point, schedule, observer.journal, machine, self._config.load.admission
         )
         correctness = tally.to_json() if tally.checked else None
-        return Result(measured, dict(observer.journal.reasons), correctness, len(wrong))
+        return Result(measured, dict(observer.journal.reasons), correctness, len(wrong), graphs, gpu)
 
     def _warm_up(self, schedule: Schedule) -> None:
         """Queries that no figure counts, all at once, through ordinary batching: memory and caches are then in use."""
@@ -131,7 +140,7 @@ class RealBed:
         lengths = None if schedule.lengths is None else schedule.lengths[:count].tolist()
         machine = Machine(limits_of(self._config, self._profile.stages), self._profile, policy)
         journal = Journal(count, lengths)
-        driver = ThreadedDriver(machine, self._table, JournalObserver(journal))
+        driver = self._site.driver(machine, JournalObserver(journal))
         self._drive(driver, lengths, PullArrivals([0] * count, lengths))
 
     def _serve(
@@ -143,7 +152,7 @@ class RealBed:
         )
         observer = JournalObserver(Journal(len(schedule), lengths), self._candidates(schedule))
         recorder = None if trace is None else Recorder(machine, trace)
-        driver = ThreadedDriver(machine, self._table, observer, recorder=recorder)
+        driver = self._site.driver(machine, observer, recorder)
         arrivals = PullArrivals(schedule.arrivals_ns.tolist(), lengths, deadline_ns(self._config))
         if self._config.load.admission == "pull":
             self._drive(driver, lengths, arrivals)
@@ -155,7 +164,7 @@ class RealBed:
 
     def _drive(
         self,
-        driver: ThreadedDriver,
+        driver: Driver[Any],
         lengths: list[int] | None,
         arrivals: PullArrivals | NoArrivals,
         pushed: tuple[Schedule, PullArrivals] | None = None,
@@ -166,9 +175,8 @@ class RealBed:
         def payload(query_id: int) -> Mapping[str, Array]:
             return row(query_id, None if lengths is None else lengths[query_id])
 
-        launcher = Launcher(self._stages, self._table, payload, self._rows.pads, driver.post)
         stopped = threading.Event()
-        with _switch_interval(), going_first():
+        with self._site.starter(driver, payload, self._rows.pads) as starter:
             anchor_ns = time.perf_counter_ns() + _ANCHOR_AHEAD_NS
             driver.set_anchor(anchor_ns)
             sender = None
@@ -189,10 +197,9 @@ class RealBed:
                 sender = threading.Thread(target=push, name="sender", daemon=True)
                 sender.start()
             try:
-                driver.run(launcher, arrivals, until_closed=pushed is not None)
+                driver.run(starter, arrivals, until_closed=pushed is not None)
             finally:
                 stopped.set()
-                launcher.close()
                 if sender is not None:
                     sender.join()
 
@@ -226,6 +233,10 @@ class PooledRows:
     def row(self, query_id: int, length: int | None) -> Mapping[str, Array]:
         return self._pool.row(query_id, length)
 
+    def pin(self, pin: Callable[[Array], Array]) -> None:
+        """Moves the pool into memory from which a device reads without a copy of ours."""
+        self._pool.move(pin)
+
 
 class TokenRows:
     """Payloads of a latency table: who asks, and no stage done."""
@@ -238,38 +249,56 @@ class TokenRows:
 
 
 @contextmanager
-def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None) -> Iterator[RealBed]:
+def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None, say: Say) -> Iterator[RealBed]:
     """A bed on built engines, or on a latency table where there is no model."""
     limits = limits_of(config, profile.stages)
     with ExitStack() as opened:
         if prepared is None:
             _, tables = table_stages(profile, limits.max_batch)
             free = {"answer": free_axes(tables[-1].outputs[0])}
-            yield RealBed(config, profile, list(tables), TokenRows(), TableReference(profile.stages), free)
+            site = _host_site(list(tables), limits, TokenRows(), list(free))
+            yield RealBed(
+                config,
+                profile,
+                site,
+                TokenRows(),
+                TableReference(profile.stages),
+                free,
+                config.checks.tolerance_on("table", "none"),
+            )
             return
         rows = PooledRows(config, prepared)
-        stages: list[StageEngine] = [
-            opened.enter_context(prepared.open_stage(index, limits.max_batch)) for index in range(limits.stages)
-        ]
         whole = opened.enter_context(prepared.open_reference())
         reference = WholeModel(whole.infer, rows.row, rows.pool_rows)
         outputs = {tensor.name: free_axes(tensor) for tensor in prepared.manifest.outputs}
-        yield RealBed(config, profile, stages, rows, reference, outputs)
+        tolerance = config.checks.tolerance_on(prepared.backend, prepared.precision)
+        if isinstance(prepared, PreparedGpu):
+            device = opened.enter_context(CudaDevice())
+            examples = examples_of(limits, lambda length: rows.row(0, length))
+            launcher, table = opened.enter_context(open_launcher(prepared, limits, examples, device))
+            rows.pin(launcher.pin)
+            launcher.serve(lambda query_id: rows.row(query_id, limits.lanes[-1]), rows.pads)
+            for step in warmed(launcher, limits):
+                say(step)
+            watch = opened.enter_context(open_watch())
+            yield RealBed(config, profile, GpuSite(launcher, table), rows, reference, outputs, tolerance, watch)
+            return
+        stages: list[StageEngine] = [
+            opened.enter_context(prepared.open_stage(index, limits.max_batch)) for index in range(limits.stages)
+        ]
+        yield RealBed(
+            config, profile, _host_site(stages, limits, rows, list(outputs)), rows, reference, outputs, tolerance
+        )
+
+
+def _host_site(stages: list[StageEngine], limits: Limits, rows: Rows, outputs: list[str]) -> HostSite:
+    examples = examples_of(limits, lambda length: rows.row(0, length))
+    return HostSite(stages, TensorTable(lay_out(stages, examples, outputs), limits.buffer_sets, limits.max_batch))
 
 
 def deadline_ns(config: Config) -> int | None:
     """How long a query may wait to enter."""
     return None if config.load.deadline_ms is None else round(config.load.deadline_ms * 1e6)
-
-
-@contextmanager
-def _switch_interval() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 def _measured(

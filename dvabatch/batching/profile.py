@@ -2,7 +2,8 @@
 
 Its JSON form is the latency table of configs/tables/: `stages` (or `lanes`, by longest length, each with `stages`), per
 stage `latency_ms` and `share` by batch size, and beside them `whole`, `batch_sizes`, `launch_us`, `boundary_us`,
-`copy_us_per_row` and `slowdown`. What a table leaves out costs 0; a missing share is 1, a missing slowdown is the sum.
+`copy_us_per_row`, `transfer_us_per_row` and `slowdown`. What a table leaves out costs 0; a missing share is 1, a missing
+slowdown is the sum.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Costs:
     launch_ns: int = 0  # handing a fresh batch to the device and hearing that it ended
     boundary_ns: int = 0  # from a stage's end to the next launch of the same batch, host included
     copy_ns_per_row: int = 0  # moving one row between buffer sets
+    transfer_ns_per_row: int = 0  # bringing one row of a fresh batch to the device, and its answer back
 
 
 class Profile:
@@ -187,6 +189,8 @@ class Profile:
         table["launch_us"] = self.costs.launch_ns / NS_PER_US
         table["boundary_us"] = self.costs.boundary_ns / NS_PER_US
         table["copy_us_per_row"] = self.costs.copy_ns_per_row / NS_PER_US
+        if self.costs.transfer_ns_per_row:  # engines on the host have none
+            table["transfer_us_per_row"] = self.costs.transfer_ns_per_row / NS_PER_US
         if self._slowdown is not None:
             table["slowdown"] = {repr(x): y for x, y in self._slowdown.points}
         return table
@@ -231,7 +235,7 @@ class Profile:
             Costs(
                 *(
                     round(_number(table.get(key, 0), f"{name}: {key}") * NS_PER_US)
-                    for key in ("launch_us", "boundary_us", "copy_us_per_row")
+                    for key in ("launch_us", "boundary_us", "copy_us_per_row", "transfer_us_per_row")
                 )
             ),
             _curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,

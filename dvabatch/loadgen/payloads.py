@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,13 @@ class PayloadPool:
     def row(self, index: int, length: int | None = None) -> dict[str, Array]:
         """The inputs of request `index` without batch axis, read-only; sequence axes have exactly `length`."""
         return {name: self._one(spec, index, length) for name, spec in self._inputs.items()}
+
+    def move(self, place: Callable[[Array], Array]) -> None:
+        """Lays the pool elsewhere: `place` gives a copy of an array, in memory of its choice."""
+        moved = {name: place(array) for name, array in self._pool.items()}
+        for array in moved.values():
+            array.setflags(write=False)
+        self._pool = moved
 
     def _one(self, spec: InputSpec, index: int, length: int | None) -> Array:
         if None in spec.shape:

@@ -17,13 +17,13 @@ from dvabatch.batching.events import DeviceLost, Event, LaunchFailed, LaunchFini
 from dvabatch.batching.place import Place
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.graphs import Graphs
-from dvabatch.runtime.padding import PayloadError, fill_row
+from dvabatch.runtime.padding import PayloadError, fill_row, narrowed
 from engines import device as on_device
 from engines.base import Array
 from engines.device import Device, DeviceError, Executor, Module
 from engines.errors import EngineError
 
-ROOM_FOR_GRAPHS = 4096  # some hundred kilobytes each
+ROOM_FOR_GRAPHS = 8192  # some hundred kilobytes each
 
 
 class _Flight(NamedTuple):
@@ -267,7 +267,7 @@ class DeviceLauncher:
                     if value is None:
                         room[row] = 0
                     else:
-                        fill_row(room[row], value, self._pads.get(name, 0), name)
+                        fill_row(room[row], narrowed(value, room.dtype, name), self._pads.get(name, 0), name)
                     address = -row - 1  # from the host rows
                 if runs and _follows(runs[-1], row, address, spec.bytes):
                     first, base, size = runs[-1]

@@ -6,10 +6,6 @@ comes from the host or goes back to it has page-locked rows there too, at the sa
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from dvabatch.batching.commands import Copy
 from dvabatch.batching.place import Place
 from dvabatch.runtime.shapes import Layout
@@ -72,6 +68,10 @@ class DeviceTable:
             else:
                 stream.wait(self._moved)
 
+    def finish_copies(self) -> None:
+        """Waits until all rows have moved."""
+        self._moving.synchronize()
+
     def _view(self, buffer_set: int, lane: int, name: str) -> Array:
         view = self._views.get((buffer_set, lane, name))
         if view is None:
@@ -82,8 +82,3 @@ class DeviceTable:
             flat = room[: spec.bytes * self.max_batch].view(spec.dtype)
             view = self._views[buffer_set, lane, name] = flat.reshape(self.max_batch, *spec.shape)
         return view
-
-
-def size_of(dtype: str, shape: tuple[int, ...]) -> int:
-    """Bytes of a tensor."""
-    return np.dtype(dtype).itemsize * math.prod(shape)

@@ -32,6 +32,20 @@ def fill_row(row: Array, value: Array, pad: float, name: str) -> None:
     row[tuple(slice(0, have) for have in value.shape)] = value
 
 
+def narrowed(value: Array, dtype: np.dtype[np.generic], name: str) -> Array:
+    """Whole numbers as a device holds them that has no wider ones; anything else as it is.
+
+    Raises:
+        PayloadError: a number does not fit.
+    """
+    if value.dtype == dtype or value.dtype.kind != "i" or dtype.kind != "i":
+        return value
+    narrow = value.astype(dtype)
+    if (narrow != value).any():
+        raise PayloadError(f"input {name!r} holds {value.max()} or {value.min()}, the device takes {dtype} only")
+    return narrow
+
+
 def cut_answer(answer: Array, free_axes: tuple[int, ...], length: int | None) -> Array:
     """The part of an answer's row that belongs to the query: its free axes (without the batch) cut to its length."""
     if length is None or not free_axes:

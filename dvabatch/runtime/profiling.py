@@ -61,7 +61,7 @@ class ProfileRun:
 
 
 def batch_sizes(max_batch: int) -> tuple[int, ...]:
-    """The sizes to measure: powers of two and the maximum."""
+    """The sizes to measure: powers of two and the maximum. The slicer has the same for itself: neither may know the other."""
     sizes = [1 << k for k in range(max_batch.bit_length()) if 1 << k <= max_batch]
     return tuple(sizes if sizes[-1] == max_batch else [*sizes, max_batch])
 
@@ -108,14 +108,14 @@ class Profiler:
                 chain_ms[size] = sum(times)
                 taxes[size].append(chain_ms[size] / whole_ms[size])
             curves.append(stage_ms)
-            wholes.append(_curve(whole_ms))
+            wholes.append(curve(whole_ms))
             chains.append(chain_ms)
         shares, slowdown = self._time_concurrency(sizes, chains[0])
-        share_curve = _curve(shares)
+        share_curve = curve(shares)
         draft = Profile(
             self._name,
             self._limits.lanes,
-            [[StageCurves(_curve(by_size), share_curve) for by_size in lane] for lane in curves],
+            [[StageCurves(curve(by_size), share_curve) for by_size in lane] for lane in curves],
             wholes,
         )
         costs = self._time_costs(draft)
@@ -235,7 +235,7 @@ class Profiler:
         self._fill(place, 0)
         direct_ns = median(self._timed(lambda: self._fill(place, 0)) for _ in range(self._effort.most))
         spans_ns = self._through_driver(draft, Normal(FillOrWait(1, 0, 1)), direct_ns)
-        steps_ns = self._through_driver(draft, _OneByOne(), direct_ns)
+        steps_ns = self._through_driver(draft, OneByOne(), direct_ns)
         boundaries = max(1, len(self._stages) - 1)
         return Costs(
             launch_ns=max(0, round(spans_ns - direct_ns)),
@@ -283,7 +283,7 @@ class Profiler:
         return time.perf_counter_ns() - began_ns
 
 
-class _OneByOne:
+class OneByOne:
     """Enters at once and stops at every boundary: what a boundary costs is the difference to going straight through."""
 
     digest = "one by one"
@@ -300,5 +300,6 @@ class _OneByOne:
             yield Advance(batch_id, 0)
 
 
-def _curve(by_size: Mapping[int, float]) -> Curve:
+def curve(by_size: Mapping[int, float]) -> Curve:
+    """Measured figures by batch size."""
     return Curve(tuple((float(size), round(value, 6)) for size, value in sorted(by_size.items())))

@@ -84,13 +84,18 @@ def lay_out_modules(
             read = chain.read(index, known)
             found = module.infer_shapes({name: (1, *spec.shape) for name, spec in read.items()})
             for name, (dtype, shape) in found.items():
-                if name in known and (known[name].dtype, known[name].shape) != (np.dtype(dtype), shape[1:]):
-                    raise EngineError(
-                        f"stage {index} takes {name!r} as {dtype}{list(shape)}, which comes as {known[name]}"
-                    )
-                known[name] = RowSpec(np.dtype(dtype), shape[1:])
+                spec = RowSpec(np.dtype(dtype), tuple(shape[1:]))
+                if name in known and not _fits(known[name], spec, given=name in example):
+                    raise EngineError(f"stage {index} takes {name!r} as {spec}, which comes as {known[name]}")
+                known[name] = spec
         rows.append(known)
     return chain.layout(rows, tuple(examples[0]), outputs)
+
+
+def _fits(known: RowSpec, wanted: RowSpec, *, given: bool) -> bool:
+    """Whether a stage's rows are those there are. Whole numbers that come from the host may be narrower on the device."""
+    narrower = given and known.dtype.kind == wanted.dtype.kind == "i"
+    return known.shape == wanted.shape and (known.dtype == wanted.dtype or narrower)
 
 
 class _Chain:

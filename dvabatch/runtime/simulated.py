@@ -20,9 +20,9 @@ _CHUNK = 16_384
 class SimulatedDriver:
     """Runs one schedule to its end in virtual time.
 
-    What a launch costs: `launch_ns` before a fresh batch and `boundary_ns` before one that continues (the host's time, no
-    device share), `copy_ns_per_row` for rows that were copied for it, then T of each stage at its share. A launch queued
-    behind another starts when that one ends, at no cost of its own.
+    What a launch costs: the host's time first, which takes no device share (`launch_ns` and the transfer of its rows for a
+    fresh batch, `boundary_ns` for one that continues, `copy_ns_per_row` for rows that were copied for it), then T of each
+    stage at its share. A launch queued behind another starts when that one ends, at no cost of its own.
     """
 
     def __init__(self, machine: Machine, recorder: Recorder | None = None) -> None:
@@ -108,7 +108,8 @@ class SimulatedDriver:
     def _work(self, first: int, last: int, batch: int, lane: int, queued: bool) -> Phases:
         """What the host does, unless the launch was queued, and the device; neighbours of equal share are one phase."""
         profile = self._profile
-        host_ns = profile.costs.boundary_ns if first else profile.costs.launch_ns
+        costs = profile.costs
+        host_ns = costs.boundary_ns if first else costs.launch_ns + batch * costs.transfer_ns_per_row
         phases: list[tuple[int, int]] = [(host_ns, 0)] if host_ns and not queued else []
         for stage in range(first, last + 1):
             work_ns = profile.stage_ns(stage, batch, lane)

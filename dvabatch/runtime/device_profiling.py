@@ -1,0 +1,242 @@
+"""Measures a profile on a device: stages and the whole model as graphs, several at once, and what lies between stages.
+
+Times are those of work queued back to back, from the first launch to the last end, over their number: what a stage takes of
+the device, without what the host does meanwhile. Stages, chain and whole take turns, and medians are taken.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from dvabatch.batching.commands import Copy
+from dvabatch.batching.limits import Limits
+from dvabatch.batching.machine import Machine, Policy
+from dvabatch.batching.place import Place
+from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.policies.policy import Normal
+from dvabatch.batching.profile import NS_PER_MS, Costs, Curve, Profile, StageCurves
+from dvabatch.runtime.arrivals import PullArrivals
+from dvabatch.runtime.device_launcher import DeviceLauncher
+from dvabatch.runtime.device_table import DeviceTable
+from dvabatch.runtime.journal import Journal
+from dvabatch.runtime.observers import JournalObserver
+from dvabatch.runtime.polling import PollingDriver
+from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
+from engines.base import Array
+
+_SHARE_FLOOR = 0.05
+_CROWDED = 1.25  # from this slowdown on, what is in flight fills the device
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEffort:
+    """How long to measure: work of `budget_s` for each figure, `rounds` times in turn."""
+
+    budget_s: float = 0.03
+    rounds: int = 5
+    queries: int = 60  # lone ones, for what a launch and a boundary cost
+
+
+class DeviceProfiler:
+    """Measures the stages on a device and the whole model beside them."""
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        stages: tuple[DeviceLauncher, DeviceTable],
+        whole: DeviceLauncher,
+        limits: Limits,
+        examples: Sequence[Mapping[str, Array]],
+        *,
+        effort: DeviceEffort | None = None,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`examples[lane]` is an input batch of 1, as long as its lane."""
+        self._name = name
+        self._version = version
+        self._launcher, self._table = stages
+        self._whole = whole
+        self._limits = limits
+        self._examples = examples
+        self._effort = effort or DeviceEffort()
+        self._progress = progress
+
+    def measure(self) -> ProfileRun:
+        """The whole profile."""
+        sizes = batch_sizes(self._limits.max_batch)
+        last = self._limits.last_stage
+        stages: list[list[dict[int, float]]] = []
+        wholes: list[Curve] = []
+        taxes: dict[int, list[float]] = {size: [] for size in sizes}
+        chains: list[dict[int, float]] = []
+        for lane, length in enumerate(self._limits.lanes):
+            stage_ms: list[dict[int, float]] = [{} for _ in range(last + 1)]
+            whole_ms: dict[int, float] = {}
+            chain_ms: dict[int, float] = {}
+            for size in sizes:
+                self._progress(f"timing stages and whole, {'' if length is None else f'length {length}, '}batch {size}")
+                times = self._time(lane, size)
+                for stage in range(last + 1):
+                    stage_ms[stage][size] = times[stage]
+                chain_ms[size], whole_ms[size] = times[-2], times[-1]
+                taxes[size].append(chain_ms[size] / whole_ms[size])
+            stages.append(stage_ms)
+            wholes.append(curve(whole_ms))
+            chains.append(chain_ms)
+        shares, slowdown = self._time_concurrency(sizes, chains[0])
+        curves = [[StageCurves(curve(by_size), curve(shares)) for by_size in lane] for lane in stages]
+        draft = Profile(self._name, self._limits.lanes, curves, wholes)
+        profile = Profile(
+            self._name, draft.lanes, curves, wholes, None, self._time_costs(draft), slowdown,
+            f"measured on {self._version}",
+        )  # fmt: skip
+        return ProfileRun(profile, {size: sum(tax) / len(tax) for size, tax in taxes.items()})
+
+    def _time(self, lane: int, size: int) -> list[float]:
+        """Milliseconds of each stage, of their chain, and of the whole model."""
+        place = Place(0, 0, size)
+        last = self._limits.last_stage
+        spans = [(self._launcher, stage, stage) for stage in range(last + 1)]
+        spans += [(self._launcher, 0, last), (self._whole, 0, 0)]
+        found: list[list[float]] = [[] for _ in spans]
+        for launcher, first, through in spans:
+            launcher.repeat(0, first, through, place, lane)  # captures what there is to capture
+            launcher.synchronize(0)
+        for _ in range(self._effort.rounds):
+            for times, (launcher, first, through) in zip(found, spans, strict=True):
+                times.append(self._repeated_ms(launcher, first, through, place, lane))
+        return [median(times) for times in found]
+
+    def _repeated_ms(self, launcher: DeviceLauncher, first: int, last: int, place: Place, lane: int) -> float:
+        """One span, queued again and again without a pause."""
+        count, took_s = 3, 0.0
+        while True:
+            began_s = time.perf_counter()
+            for _ in range(count):
+                launcher.repeat(0, first, last, place, lane)
+            launcher.synchronize(0)
+            took_s = time.perf_counter() - began_s
+            if took_s >= self._effort.budget_s / 2:
+                return 1e3 * took_s / count
+            count = max(count + 1, round(count * min(10.0, self._effort.budget_s / took_s)))
+
+    def _time_concurrency(
+        self, sizes: Sequence[int], chain_ms: Mapping[int, float]
+    ) -> tuple[dict[int, float], Curve | None]:
+        """Device shares, and the slowdown curve.
+
+        `c` chains at once that slow each other down by s fill the device, so that each takes s/c of it. The fewest that
+        crowd it tell the share; all others tell by how much a sum of shares slows down.
+        """
+        most = min(self._limits.executors_per_stage, self._limits.buffer_sets)
+        if most < 2:
+            return dict.fromkeys(sizes, 1.0), None
+        counts = [count for count in (2, 4, 8) if count <= most]
+        shares: dict[int, float] = {}
+        slow: dict[tuple[int, int], float] = {}
+        for size in sizes:
+            self._progress(f"running several at once, batch {size}")
+            for count in counts:
+                slow[size, count] = max(1.0, self._at_once_ms([size] * count) / chain_ms[size])
+                if size not in shares and (slow[size, count] >= _CROWDED or count == counts[-1]):
+                    shares[size] = min(1.0, max(_SHARE_FLOOR, slow[size, count] / count))
+        points: dict[float, list[float]] = {}
+        for (size, count), slowness in slow.items():
+            total = round(count * shares[size], 1)
+            if total > 1:
+                points.setdefault(total, []).append(slowness)
+        if not points:
+            return shares, None
+        rising: list[tuple[float, float]] = [(1.0, 1.0)]
+        for total, found in sorted(points.items()):
+            rising.append((total, max(rising[-1][1], median(found))))
+        return shares, Curve(tuple(rising))
+
+    def _at_once_ms(self, sizes: Sequence[int]) -> float:
+        """Chains of these sizes, each on a track and in a set of its own, until all have ended."""
+        last = self._limits.last_stage
+        places = [Place(index, 0, size) for index, size in enumerate(sizes)]
+        for index, place in enumerate(places):
+            self._launcher.repeat(index, 0, last, place, 0)
+            self._launcher.synchronize(index)
+        times = []
+        for _ in range(3 * self._effort.rounds):
+            began_ns = time.perf_counter_ns()
+            for index, place in enumerate(places):
+                self._launcher.repeat(index, 0, last, place, 0)
+            for index in range(len(places)):
+                self._launcher.synchronize(index)
+            times.append((time.perf_counter_ns() - began_ns) / NS_PER_MS)
+        return median(times)
+
+    def _time_costs(self, draft: Profile) -> Costs:
+        """What a launch, a boundary, and a row that is transferred or copied cost, through the driver of a real run."""
+        self._progress("timing launches, boundaries and copies")
+        place = Place(0, 0, 1)
+        direct_ns = draft.span_ns(0, self._limits.last_stage, 1, 0)
+        most = self._limits.max_batch
+        lone_ns = self._through_driver(draft, Normal(FillOrWait(1, 0, 1)), 1)
+        full_ns = self._through_driver(draft, Normal(FillOrWait(most, 0, 1)), most)
+        steps_ns = self._through_driver(draft, OneByOne(), 1)
+        boundaries = max(1, self._limits.last_stage)
+        row_ns = 0.0
+        if most > 1:
+            of_rows_ns = full_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (lone_ns - direct_ns)
+            row_ns = max(0.0, of_rows_ns / (most - 1))
+        return Costs(
+            launch_ns=max(0, round(lone_ns - direct_ns - row_ns)),
+            boundary_ns=max(0, round((steps_ns - lone_ns) / boundaries)),
+            copy_ns_per_row=self._copy_ns(place),
+            transfer_ns_per_row=round(row_ns),
+        )
+
+    def _through_driver(self, draft: Profile, policy: Policy, batch: int) -> float:
+        """Median response of lone batches through an idle runtime."""
+        count = self._effort.queries
+        whole_ns = draft.span_ns(0, self._limits.last_stage, batch, 0)
+        gap_ns = 3 * whole_ns + NS_PER_MS
+        machine = Machine(self._limits, draft, policy)
+        queries = count * batch
+        length = self._limits.lanes[0]
+        lengths = None if length is None else [length] * queries
+        journal = Journal(queries, lengths)
+        driver = PollingDriver(machine, self._table, JournalObserver(journal))
+        arrivals_ns = [gap_ns * (index // batch) for index in range(queries)]
+        driver.set_anchor(time.perf_counter_ns() + NS_PER_MS)
+        driver.run(self._launcher, PullArrivals(arrivals_ns, lengths))
+        spent = np.asarray(journal.done_ns) - np.asarray(journal.arrival_ns)
+        return float(median(spent[queries // 3 :]))  # the first ones met plain launches and their capture
+
+    def _copy_ns(self, place: Place) -> int:
+        """Nanoseconds per row moved between sets, over the boundaries."""
+        if self._limits.buffer_sets < 2:
+            return 0
+        rows = min(4, self._limits.max_batch)
+        times = []
+        for stage in range(1, self._limits.stages):
+            command = Copy(place._replace(rows=rows), Place(1, 0, rows), stage, 0)
+            for _ in range(5):
+                began_ns = time.perf_counter_ns()
+                self._table.copy(command)
+                self._table.finish_copies()
+                times.append((time.perf_counter_ns() - began_ns) / rows)
+        return round(median(times)) if times else 0
+
+
+def warmed(launcher: DeviceLauncher, limits: Limits) -> Iterator[str]:
+    """Captures the graphs of every batch that begins a set, set by set; says how far it is."""
+    for buffer_set in range(limits.buffer_sets):
+        yield f"capturing graphs, set {buffer_set + 1} of {limits.buffer_sets}"
+        launcher.prepare(
+            [
+                (Place(buffer_set, 0, size), lane)
+                for lane in range(len(limits.lanes))
+                for size in range(1, limits.max_batch + 1)
+            ]
+        )

@@ -1,0 +1,245 @@
+"""The TensorRT side of the workspace: engines of a folder of stages, loaded on a GPU, and what they cost there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from dvabatch import __version__
+from dvabatch.batching.limits import Limits
+from dvabatch.runtime.device_launcher import ROOM_FOR_GRAPHS, DeviceLauncher
+from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler
+from dvabatch.runtime.device_table import DeviceTable
+from dvabatch.runtime.profiling import Effort
+from dvabatch.runtime.shapes import lay_out_modules
+from dvabatch_cli.errors import CommandError
+from dvabatch_cli.workspace import (
+    MeasuredProfile,
+    Prepared,
+    examples_of,
+    prepare,
+    profile_of,
+    read_profile,
+    told,
+    write_json,
+)
+from engines.base import Array
+from engines.cache import CachedEngine, EngineCache
+from engines.cuda import CudaDevice
+from engines.device import Device, Module
+from engines.errors import BackendMissingError
+from engines.onnxruntime import OnnxRuntimeOptions
+from engines.tensorrt.build import ENGINE_FILE, build
+from engines.tensorrt.library import version
+from engines.tensorrt.module import TensorRTModule
+from engines.tensorrt.options import TensorRTOptions
+from slicer import Manifest, TensorSpec, checked_manifest
+
+Say = Callable[[str], None]
+Tensors: TypeAlias = tuple[TensorSpec, ...]
+QUICK_ON_HOST = Effort(budget_s=0.3, least=2, most=7)
+QUICK_ON_GPU = DeviceEffort(budget_s=0.01, rounds=3, queries=30)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedGpu(Prepared):
+    """A model, cut, and built for one GPU. The reference for answers stays ONNX Runtime's on the CPU."""
+
+    tensorrt: TensorRTOptions
+    gpu: str
+    graphs: int = ROOM_FOR_GRAPHS
+
+    @property
+    def backend(self) -> str:
+        return "tensorrt"
+
+    @property
+    def precision(self) -> str:
+        return self.tensorrt.precision
+
+    @property
+    def version(self) -> str:
+        return version()
+
+    def load_stages(self) -> list[Module]:
+        """The stages, on the device that is open."""
+        return [
+            self._load(engine, stage.inputs, stage.outputs)
+            for engine, stage in zip(self.engines, self.manifest.stages, strict=True)
+        ]
+
+    def load_whole(self) -> Module:
+        """The unsliced model, built in the same way."""
+        return self._load(self.whole, self.manifest.inputs, self.manifest.outputs)
+
+    def _load(self, engine: CachedEngine, inputs: Tensors, outputs: Tensors) -> Module:
+        return TensorRTModule(
+            engine.folder / ENGINE_FILE,
+            inputs,
+            outputs,
+            max_batch=self.tensorrt.max_batch,
+            precision=self.precision,
+            key=engine.key,
+        )
+
+
+def backend_of(asked: str, say: Say) -> str:
+    """The back end to use: `auto` is tensorrt where it works, else onnxruntime, and says which.
+
+    Raises:
+        BackendMissingError: tensorrt was asked for and does not work here.
+    """
+    if asked not in {"auto", "tensorrt"}:
+        return asked
+    try:
+        version()
+        with CudaDevice() as device:
+            say(f"backend tensorrt: {version()} on {device.name}")
+    except BackendMissingError:
+        if asked == "tensorrt":
+            raise
+        return "onnxruntime"
+    return "tensorrt"
+
+
+def prepare_gpu(folder: Path, options: TensorRTOptions, *, graphs: int = ROOM_FOR_GRAPHS, say: Say) -> PreparedGpu:
+    """An engine for every stage of a folder, and one for the whole model.
+
+    Raises:
+        EngineError: TensorRT refuses a stage, or a device is not there.
+        CommandError: the model has what this back end does not run.
+    """
+    manifest = checked_manifest(folder)
+    if manifest.bind:
+        raise CommandError(
+            f"{manifest.name} has scalar arguments ({', '.join(sorted(manifest.bind))}), which tensorrt engines of the whole "
+            "model do not take yet: use --backend onnxruntime"
+        )
+    cache = EngineCache()
+    halves = passed_on(manifest)
+    with CudaDevice() as device:
+        gpu = f"{device.name} {device.capability}"
+        engines = []
+        for stage in manifest.stages:
+            say(f"{manifest.name} stage {stage.index}: looking for its engine")
+            label = f"{manifest.name} stage {stage.index}"
+            engine = build(folder / stage.file, stage.sha256, stage.inputs, stage.favored_batch, halves, options, cache,
+                           device=gpu, label=label)  # fmt: skip
+            say(told(label, engine))
+            engines.append(engine)
+        favored = max(stage.favored_batch for stage in manifest.stages)
+        label = f"{manifest.name} whole"
+        whole = build(folder / manifest.model_file, manifest.content_sha256, manifest.inputs, favored, (), options, cache,
+                      device=gpu, label=label)  # fmt: skip
+        say(told(label, whole))
+    return PreparedGpu(folder, manifest, tuple(engines), whole, OnnxRuntimeOptions(), options, gpu, graphs)
+
+
+def prepare_on(
+    backend: str,
+    folder: Path,
+    options: TensorRTOptions,
+    *,
+    threads: int = 0,
+    graphs: int = ROOM_FOR_GRAPHS,
+    say: Say,
+) -> Prepared:
+    """A folder of stages, built for the back end that `backend_of` found: `options` are TensorRT's, `threads` ONNX Runtime's.
+
+    Raises:
+        CommandError: ONNX Runtime is to run at another precision than the model's.
+    """
+    if backend == "tensorrt":
+        return prepare_gpu(folder, options, graphs=graphs, say=say)
+    if options.precision != "fp32":
+        raise CommandError(
+            f"precision {options.precision} came, which needs the backend tensorrt; on onnxruntime set it to fp32"
+        )
+    return prepare(folder, threads=threads, say=say)
+
+
+def profile_on(
+    prepared: Prepared,
+    limits: Limits,
+    row: Callable[[int | None], Mapping[str, Array]],
+    say: Say,
+    *,
+    again: bool = False,
+    quick: bool = False,
+) -> MeasuredProfile:
+    """The profile of what was prepared, where it was prepared for; `quick` repeats less."""
+    if isinstance(prepared, PreparedGpu):
+        return gpu_profile_of(prepared, limits, row, say, again=again, effort=QUICK_ON_GPU if quick else None)
+    return profile_of(prepared, limits, row, say, again=again, effort=QUICK_ON_HOST if quick else None)
+
+
+def passed_on(manifest: Manifest) -> tuple[str, ...]:
+    """The tensors that live between stages only: neither the model's inputs nor its answers."""
+    outside = {tensor.name for tensor in (*manifest.inputs, *manifest.outputs)}
+    return tuple(
+        sorted({tensor.name for stage in manifest.stages for tensor in (*stage.inputs, *stage.outputs)} - outside)
+    )
+
+
+@contextmanager
+def open_launcher(
+    prepared: PreparedGpu, limits: Limits, examples: Sequence[Mapping[str, Array]], device: Device
+) -> Iterator[tuple[DeviceLauncher, DeviceTable]]:
+    """The stages on an open device, with the memory of their buffer sets."""
+    modules = prepared.load_stages()
+    layout = lay_out_modules(modules, examples, [tensor.name for tensor in prepared.manifest.outputs])
+    table = DeviceTable(device, layout, limits.buffer_sets, limits.max_batch)
+    yield DeviceLauncher(device, modules, table, graphs=prepared.graphs), table
+
+
+def gpu_profile_of(
+    prepared: PreparedGpu,
+    limits: Limits,
+    row: Callable[[int | None], Mapping[str, Array]],
+    say: Say,
+    *,
+    again: bool = False,
+    effort: DeviceEffort | None = None,
+) -> MeasuredProfile:
+    """The profile of these engines on this GPU, measured if it has not been (or `again`)."""
+    file = prepared.folder / f"profile-{_profile_key(prepared, limits)}.json"
+    if not again:
+        found = read_profile(file)
+        if found is not None:
+            return found
+    say(f"measuring the profile on {prepared.gpu}")
+    examples = examples_of(limits, row)
+    with CudaDevice() as device, open_launcher(prepared, limits, examples, device) as stages:
+        whole = prepared.load_whole()
+        outputs = [tensor.name for tensor in prepared.manifest.outputs]
+        whole_table = DeviceTable(device, lay_out_modules([whole], examples, outputs), 1, limits.max_batch)
+        whole_launcher = DeviceLauncher(device, [whole], whole_table, graphs=prepared.graphs)
+        lone = {name: value[0] for name, value in examples[0].items()}
+        pinned = {name: stages[0].pin(value) for name, value in lone.items()}
+        stages[0].serve(lambda _: pinned, {})
+        run = DeviceProfiler(
+            prepared.manifest.name, f"{prepared.version} on {prepared.gpu}, {prepared.precision}", stages, whole_launcher,
+            limits, examples, effort=effort, progress=say,
+        ).measure()  # fmt: skip
+    tax = {str(size): round(value, 4) for size, value in run.slicing_tax.items()}
+    write_json(file, {**run.profile.to_table(), "slicing_tax": tax})
+    return MeasuredProfile(run.profile, tax, fresh=True)
+
+
+def _profile_key(prepared: PreparedGpu, limits: Limits) -> str:
+    facts = [
+        [engine.key for engine in prepared.engines],
+        prepared.gpu,
+        prepared.graphs > 0,
+        limits.max_batch,
+        limits.executors_per_stage,
+        limits.buffer_sets,
+        list(limits.lanes),
+        __version__,
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""TensorRT: an engine for each stage, built once and run asynchronously on an NVIDIA GPU."""

@@ -1,0 +1,165 @@
+"""From a stage's ONNX file to a serialised engine in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from engines.cache import CachedEngine, EngineCache
+from engines.errors import EngineError
+from engines.tensorrt import release
+from engines.tensorrt.library import Complaints, tensorrt, version
+from engines.tensorrt.options import Range, TensorRTOptions
+from slicer.manifest import TensorSpec
+
+ENGINE_FILE = "engine.plan"
+LAYERS_FILE = "layers.json"
+
+
+def range_of(tensor: TensorSpec, favored: int, options: TensorRTOptions) -> Range:
+    """The shapes of an input: batches from 1 to the maximum, made for the favoured one; lengths those of the lanes.
+
+    Raises:
+        EngineError: a dimension varies in a way that no lane tells.
+    """
+    if tensor.name in options.ranges:
+        return options.ranges[tensor.name]
+    names = {dim for dim in tensor.shape[1:] if isinstance(dim, str)}
+    if "?" in names or (names and not options.lengths):
+        raise EngineError(
+            f"input {tensor.name!r} has shape {list(tensor.shape)}: say which lengths there are (--lengths, or "
+            "preferred_seq_len in a config), or its shapes with --min-shapes, --opt-shapes and --max-shapes"
+        )
+    lengths = sorted(options.lengths) or [1]
+
+    def shape(batch: int, length: int) -> tuple[int, ...]:
+        return batch, *(length if isinstance(dim, str) else dim for dim in tensor.shape[1:])
+
+    most = options.max_batch
+    return Range(shape(1, lengths[0]), shape(min(favored, most), lengths[len(lengths) // 2]), shape(most, lengths[-1]))
+
+
+def engine_key(
+    stage_sha256: str, ranges: Mapping[str, Range], halves: Sequence[str], options: TensorRTOptions, device: str
+) -> str:
+    """What an engine depends on. A plan runs on the kind of device, and under the release, that it was built with."""
+    facts = [
+        stage_sha256,
+        [(name, entry.least, entry.best, entry.most) for name, entry in sorted(ranges.items())],
+        sorted(halves),
+        options.precision,
+        options.level,
+        options.workspace_bytes,
+        version(),
+        device,
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def build(
+    file: Path,
+    sha256: str,
+    inputs: Sequence[TensorSpec],
+    favored: int,
+    halves: Sequence[str],
+    options: TensorRTOptions,
+    cache: EngineCache,
+    *,
+    device: str,
+    label: str,
+) -> CachedEngine:
+    """The engine from the cache, or built now: that takes from seconds to minutes.
+
+    `halves` names the tensors that pass between stages: at fp16 they stay so on the way.
+
+    Raises:
+        EngineError: the parser refuses an operator, or no engine can be built.
+        BackendMissingError: TensorRT is not there.
+    """
+    ranges = {tensor.name: range_of(tensor, favored, options) for tensor in inputs}
+    timing = options.timing_cache or cache.root.parent / "timing" / f"{_plain(version())}-{_plain(device)}.cache"
+
+    def make(folder: Path) -> None:
+        trt, complaints = tensorrt(), Complaints()
+        builder = trt.Builder(complaints.logger)
+        network = builder.create_network(release.network_flags(trt))
+        parser = trt.OnnxParser(network, complaints.logger)
+        if not parser.parse_from_file(str(file)):
+            raise EngineError(_refusal(parser, file))
+        if options.precision == "fp16":
+            _pass_halves(trt, network, halves)
+        config = builder.create_builder_config()
+        release.set_precision(trt, config, options.precision)
+        release.share_profiles(trt, config)
+        release.use_own_tactics(trt, config)
+        release.keep_to_one_stream(config)
+        config.builder_optimization_level = options.level
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        if options.workspace_bytes is not None:
+            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
+        profile = builder.create_optimization_profile()
+        for name, entry in ranges.items():
+            profile.set_shape(name, entry.least, entry.best, entry.most)
+        if config.add_optimization_profile(profile) < 0:
+            raise EngineError(f"{file.name}: TensorRT refuses the shapes {ranges}: {complaints.last()}")
+        known = config.create_timing_cache(timing.read_bytes() if timing.is_file() else b"")
+        config.set_timing_cache(known, ignore_mismatch=False)
+        plan = builder.build_serialized_network(network, config)
+        if plan is None:
+            raise EngineError(f"{file.name}: {version()} built no engine: {complaints.last()}")
+        (folder / ENGINE_FILE).write_bytes(bytes(plan))
+        if timing.is_file():  # another build may have added to it meanwhile
+            known.combine(config.create_timing_cache(timing.read_bytes()), ignore_mismatch=False)
+        _keep(timing, bytes(known.serialize()))
+        engine = trt.Runtime(complaints.logger).deserialize_cuda_engine(bytes(plan))
+        (folder / LAYERS_FILE).write_text(
+            engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+        )
+
+    meta = {
+        "stage": label,
+        "stage_sha256": sha256,
+        "backend": version(),
+        "precision": options.precision,
+        "device": device,
+    }
+    return cache.fetch(engine_key(sha256, ranges, halves, options, device), make, meta)
+
+
+def _pass_halves(trt: Any, network: Any, halves: Sequence[str]) -> None:
+    """Boundary tensors of floats become fp16, in the plain layout that other engines and copies read."""
+    tensors = [network.get_input(i) for i in range(network.num_inputs)]
+    tensors += [network.get_output(i) for i in range(network.num_outputs)]
+    for tensor in tensors:
+        if tensor.name in halves and tensor.dtype == trt.float32:
+            tensor.dtype = trt.float16
+            tensor.allowed_formats = 1 << int(trt.TensorFormat.LINEAR)
+
+
+def _refusal(parser: Any, file: Path) -> str:
+    """Every error with the node that caused it."""
+    nodes = onnx.load(str(file), load_external_data=False).graph.node
+    told = []
+    for index in range(parser.num_errors):
+        error = parser.get_error(index)
+        number, name = release.refused_node(error)
+        node = nodes[number] if 0 <= number < len(nodes) else None
+        at = "" if node is None else f"node {name or node.name or number} ({node.op_type}): "
+        told.append(f"{at}{error.desc()}")
+    return f"{file.name}: {version()} cannot take it: {'; '.join(told) or 'no reason given'}"
+
+
+def _keep(timing: Path, data: bytes) -> None:
+    timing.parent.mkdir(parents=True, exist_ok=True)
+    fresh = timing.with_name(f".{timing.name}.new")
+    fresh.write_bytes(data)
+    fresh.replace(timing)
+
+
+def _plain(text: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in ".-" else "_" for sign in text)
