@@ -29,8 +29,8 @@ class Ledger:
     """Everything the machine knows at `now_ns`."""
 
     __slots__ = (
-        "_bound_for", "batch_by_id", "executors", "followers", "idle", "idle_through", "launches", "limits",
-        "next_batch_id", "next_launch_id", "now_ns", "pace", "profile", "ready_by_id", "sets", "waiting",
+        "_bound_for", "_pace", "batch_by_id", "executors", "followers", "idle", "idle_through", "launches", "limits",
+        "next_batch_id", "next_launch_id", "now_ns", "profile", "ready_by_id", "sets", "waiting",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, profile: Profile) -> None:
@@ -38,7 +38,7 @@ class Ledger:
         self.profile = profile
         self.now_ns = 0
         self.waiting = WaitingRoom(len(limits.lanes))
-        self.pace = Pace(profile, limits.max_batch)
+        self._pace = Pace(profile, limits.max_batch, self.waiting.arrived)
         self.sets = BufferSets(limits.buffer_sets, limits.max_batch)
         self.executors = Executors(limits.stages, limits.executors_per_stage)
         self.idle, self.idle_through = self.executors.idle, self.executors.idle_through
@@ -69,7 +69,7 @@ class Ledger:
         return [ready[batch_id] for batch_id in sorted(ready)]
 
     def utilization(self) -> float:
-        return self.pace.utilization(self.now_ns)
+        return self._pace.utilization(self.now_ns)
 
     @property
     def free_sets(self) -> int:

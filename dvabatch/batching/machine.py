@@ -147,7 +147,6 @@ class Machine:
             self._commands.append(Reject(query.id, f"queue full ({limits.max_queue} waiting)"))
         else:
             waiting.add(lane, query)
-            self.ledger.pace.arrived(lane)
 
     def _launch_finished(self, launch_id: int) -> None:
         launch = self._leave(launch_id)

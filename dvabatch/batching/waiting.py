@@ -15,15 +15,17 @@ _by_id = attrgetter("id")
 class WaitingRoom:
     """First come, first served within a lane: dictionaries keep order and find a query by id in constant time."""
 
-    __slots__ = ("_queues", "count", "deadlines")
+    __slots__ = ("_queues", "arrived", "count", "deadlines")
 
     def __init__(self, lanes: int) -> None:
         self._queues: list[dict[int, Query]] = [{} for _ in range(lanes)]
+        self.arrived = [0] * lanes  # how many have come, whatever became of them
         self.deadlines: list[tuple[int, int, int]] = []  # a heap of (deadline, id, lane)
         self.count = 0
 
     def add(self, lane: int, query: Query) -> None:
         self._queues[lane][query.id] = query
+        self.arrived[lane] += 1
         self.count += 1
         if query.deadline_ns is not None:
             heapq.heappush(self.deadlines, (query.deadline_ns, query.id, lane))

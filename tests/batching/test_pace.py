@@ -19,14 +19,15 @@ LANES = Profile.from_table(
 
 
 def test_before_the_first_arrival_there_is_no_load() -> None:
-    assert Pace(LANES, 4).utilization(5 * MS) == 0
+    assert Pace(LANES, 4, [0, 0]).utilization(5 * MS) == 0
 
 
 @pytest.mark.parametrize(("lane", "gap_ms", "load"), [(0, 1.0, 0.5), (0, 5.0, 0.1), (1, 1.25, 0.8)])
 def test_a_steady_stream_is_told_from_its_start(lane: int, gap_ms: float, load: float) -> None:
-    pace = Pace(LANES, 4)
+    arrived = [0, 0]
+    pace = Pace(LANES, 4, arrived)
     for number in range(200):
-        pace.arrived(lane)
+        arrived[lane] += 1
         told = pace.utilization(round(number * gap_ms * MS))
         if number * gap_ms > 120:
             assert told == pytest.approx(load, rel=0.2)
@@ -34,19 +35,20 @@ def test_a_steady_stream_is_told_from_its_start(lane: int, gap_ms: float, load: 
 
 def test_a_batch_limit_below_the_best_makes_queries_dearer() -> None:
     for most, load in ((4, 0.5), (1, 1.0)):
-        pace = Pace(LANES, most)
+        arrived = [0, 0]
+        pace = Pace(LANES, most, arrived)
         for number in range(300):
-            pace.arrived(0)
+            arrived[0] += 1
             told = pace.utilization(number * MS)
         assert told == pytest.approx(load, rel=0.05)
 
 
 def told_after(*gaps_ms: float) -> float:
-    pace, now_ms = Pace(LANES, 4), 0.0  # the whole model takes 2 ms: means over 8 and 64 ms
-    told = 0.0
+    arrived, now_ms, told = [0, 0], 0.0, 0.0
+    pace = Pace(LANES, 4, arrived)  # the whole model takes 2 ms: means over 8 and 64 ms
     for gap_ms in gaps_ms:
         now_ms += gap_ms
-        pace.arrived(0)
+        arrived[0] += 1
         told = pace.utilization(round(now_ms * MS))
     return told
 
@@ -61,12 +63,23 @@ def test_a_burst_is_seen_soon_and_its_end_by_and_by() -> None:
 
 
 def test_it_does_not_matter_how_often_it_is_asked() -> None:
-    often, once = Pace(LANES, 4), Pace(LANES, 4)
+    arrived = [1, 0]
+    often, once = Pace(LANES, 4, arrived), Pace(LANES, 4, arrived)
     for pace in (often, once):
-        pace.arrived(0)
         pace.utilization(0)
-        pace.arrived(1)
+    arrived[1] += 1
     for now_ns in range(0, 40 * MS, MS):
         often.utilization(now_ns)
     once.utilization(0)
     assert often.utilization(40 * MS) == pytest.approx(once.utilization(40 * MS))
+
+
+def test_arrivals_count_one_by_one_or_all_at_once() -> None:
+    """A policy that asks for the first time hears of everybody who came before."""
+    one_by_one, at_once = [0, 0], [3, 2]
+    patient, late = Pace(LANES, 4, one_by_one), Pace(LANES, 4, at_once)
+    for lane in (0, 0, 1, 0, 1):
+        one_by_one[lane] += 1
+        told = patient.utilization(5 * MS)
+    assert told == pytest.approx(late.utilization(5 * MS))
+    assert told > 0

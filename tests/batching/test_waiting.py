@@ -15,6 +15,15 @@ def room() -> WaitingRoom:
     return waiting
 
 
+def test_who_has_come_is_counted_whatever_became_of_them() -> None:
+    waiting = room()
+    waiting.remove(0, 2)
+    waiting.take(1, (1, 3))
+    assert waiting.arrived == [3, 2]
+    waiting.clear()
+    assert waiting.arrived == [3, 2]
+
+
 def test_each_lane_is_a_queue_and_all_of_them_are_one() -> None:
     waiting = room()
     assert (waiting.count, waiting.in_lane(0), waiting.in_lane(1)) == (5, 3, 2)

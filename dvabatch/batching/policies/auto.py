@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from dvabatch.batching.operations import Advance, Merge, New, Operation, Stretch, Wake
+from dvabatch.batching.policies.boundary import advance
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.states import BatchState
 from dvabatch.batching.view import BatchView, View
@@ -59,7 +60,6 @@ class Auto:
 
     def plan(self, view: View) -> Iterator[Operation]:
         setting = self.setting(view.utilization())
-        last = view.limits.last_stage
         busy = self._busy(view)
         for batch in view.ready:
             if batch.tail is not None:
@@ -70,19 +70,17 @@ class Auto:
             if not view.idle[batch.stage] or not _fits(view, busy, batch.stage, batch.size, batch.lane):
                 continue
             if batch.head is not None:
-                launched, through = batch, view.batch_by_id[batch.head].stage - 1
+                launched, stop = batch, view.batch_by_id[batch.head].stage
             elif batch.tail is not None:
                 continue  # its tail is on the way
             elif setting.catching_up and (late := self._newcomers(view, batch)):
                 tail_id = view.next_batch_id
                 yield Stretch(batch.id, view.waiting.first(batch.lane, late))
-                launched, through = view.batch_by_id[tail_id], batch.stage - 1
+                launched, stop = view.batch_by_id[tail_id], batch.stage
             else:
-                launched, through = batch, batch.stage if setting.catching_up else last
-            while through > launched.stage and not view.idle_through(launched.stage, through):
-                through -= 1
+                launched, stop = batch, batch.stage + 1 if setting.catching_up else view.limits.stages
             busy += view.profile.share(launched.stage, launched.size, launched.lane)
-            yield Advance(launched.id, through)
+            yield advance(view, launched.id, launched.stage, stop)
         while view.idle[0]:
             batch_id, operation = view.next_batch_id, setting.entry.plan(view)
             if operation is None:
@@ -96,7 +94,7 @@ class Auto:
             yield operation
             batch = view.batch_by_id[batch_id]
             busy += view.profile.share(0, batch.size, batch.lane)
-            through = 0 if setting.catching_up else last
+            through = 0 if setting.catching_up else view.limits.last_stage
             yield Advance(batch_id, through if view.idle_through(0, through) else 0)
 
     @staticmethod

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from dvabatch.batching.operations import New, Operation, Wake
-from dvabatch.batching.view import View
+from dvabatch.batching.view import BatchView, View
+
+GoingOn: TypeAlias = Callable[[View, BatchView], Iterable[Operation]]  # what a batch that has just entered does
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +25,24 @@ class FillOrWait:
     instances: int
     mixed: bool = False
 
-    def plan(self, view: View) -> Operation | None:
-        """The one batch to open now, or when to ask again."""
+    def plan(self, view: View, through: int = 0) -> Operation | None:
+        """The one batch to open now, or when to ask again; None where a stage to `through` has no free executor."""
         if not view.waiting.count or view.sets_in_use >= self.instances or not view.free_sets or not view.idle[0]:
             return None
+        if through and not view.idle_through(0, through):
+            return None
         return self._from_all(view) if self.mixed else self._from_a_lane(view)
+
+    def enter(self, view: View, go: GoingOn, through: int = 0) -> Iterator[Operation]:
+        """Open batch after batch while `plan` says so; `go` says how each goes on."""
+        while True:
+            batch_id, operation = view.next_batch_id, self.plan(view, through)
+            if operation is None:
+                return
+            yield operation
+            if type(operation) is Wake:
+                return
+            yield from go(view, view.batch_by_id[batch_id])
 
     def _from_a_lane(self, view: View) -> Operation:
         """The lane whose oldest query came first goes first; a full lane goes before one that still waits."""

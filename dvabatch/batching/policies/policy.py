@@ -6,12 +6,12 @@ batches may come to meet it there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import ClassVar
 
-from dvabatch.batching.operations import Advance, Operation, Wake
+from dvabatch.batching.operations import Advance, Operation
 from dvabatch.batching.policies.boundary import advance, go_on, is_tied
 from dvabatch.batching.policies.catching_up import CatchingUp
 from dvabatch.batching.policies.entry import FillOrWait
@@ -31,18 +31,19 @@ class _Whole:
         return f"{self.scheduler_type} {self.entry}"
 
     def plan(self, view: View) -> Iterator[Operation]:
-        last = view.limits.last_stage
-        for batch in view.ready:  # an executor that was lost left it without one
-            if view.idle_through(0, last):
-                yield Advance(batch.id, last)
-        while view.idle_through(0, last):
-            batch_id, operation = view.next_batch_id, self.entry.plan(view)
-            if operation is None:
-                return
-            yield operation
-            if type(operation) is Wake:
-                return
-            yield Advance(batch_id, last)
+        ready, entering = view.ready, self.entry.enter(view, _straight_through, view.limits.last_stage)
+        return chain(_left_behind(view, ready), entering) if ready else entering
+
+
+def _straight_through(view: View, batch: BatchView) -> Iterable[Operation]:
+    return (Advance(batch.id, view.limits.last_stage),)
+
+
+def _left_behind(view: View, batches: Iterable[BatchView]) -> Iterator[Operation]:
+    """Those that the loss of an executor left without one."""
+    for batch in batches:
+        if view.idle_through(0, view.limits.last_stage):
+            yield from _straight_through(view, batch)
 
 
 class Normal(_Whole):
@@ -80,22 +81,15 @@ class InputDva:
             ready = sorted(ready, key=lambda batch: (self._due_ns(view, batch), batch.id))
         for batch in ready:
             if view.idle[batch.stage]:
-                yield self._advance(view, batch)
-        while True:
-            batch_id, operation = view.next_batch_id, self.entry.plan(view)
-            if operation is None:
-                return
-            yield operation
-            if type(operation) is Wake:
-                return
-            yield self._advance(view, view.batch_by_id[batch_id])
+                yield from self._go(view, batch)
+        yield from self.entry.enter(view, self._go)
 
     @staticmethod
-    def _advance(view: View, batch: BatchView) -> Operation:
+    def _go(view: View, batch: BatchView) -> Iterable[Operation]:
         """Straight through only if nobody else is here, and whoever comes next finds a free executor all the way."""
         alone = not view.waiting.count and len(view.ready) == 1
         spare = alone and all(idle > 1 for idle in view.idle[batch.stage :])
-        return Advance(batch.id, view.limits.last_stage if spare else batch.stage)
+        return (Advance(batch.id, view.limits.last_stage if spare else batch.stage),)
 
     @staticmethod
     def _due_ns(view: View, batch: BatchView) -> int:
@@ -115,15 +109,11 @@ class OperatorDva:
         return f"{self.scheduler_type} {self.entry} {self.favoring}"
 
     def plan(self, view: View) -> Iterator[Operation]:
-        yield from go_on(view, self.favoring, view.ready)
-        while True:
-            batch_id, operation = view.next_batch_id, self.entry.plan(view)
-            if operation is None:
-                return
-            yield operation
-            if type(operation) is Wake:
-                return
-            yield from go_on(view, self.favoring, (view.batch_by_id[batch_id],))
+        ready, entering = view.ready, self.entry.enter(view, self._go)
+        return chain(go_on(view, self.favoring, ready), entering) if ready else entering
+
+    def _go(self, view: View, batch: BatchView) -> Iterable[Operation]:
+        return go_on(view, self.favoring, (batch,))
 
 
 @dataclass(frozen=True, slots=True)
