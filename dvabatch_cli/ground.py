@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dvabatch.batching.profile import Profile
+from dvabatch.runtime.device_launcher import ROOM_FOR_GRAPHS
 from dvabatch_cli.config import Config
+from dvabatch_cli.config.engine import AUTO, SlicingSection
+from dvabatch_cli.config.paths import render
 from dvabatch_cli.errors import CommandError
+from dvabatch_cli.gpu import backend_of, prepare_on, profile_on
 from dvabatch_cli.wiring import lane_mix, limits_of, payloads_of
-from dvabatch_cli.workspace import Prepared, prepare, profile_of, read_table, stages_of
+from dvabatch_cli.workspace import Prepared, read_table, stages_of
+from engines.tensorrt.options import TensorRTOptions
+from slicer import read_manifest
 
 Say = Callable[[str], None]
 
@@ -29,28 +35,41 @@ def lay_ground(config: Config, say: Say) -> Ground:
     if config.engine.backend == "table":
         assert config.table_path is not None
         profile = read_table(config.table_path)
+        _check_options(config, profile.stages)
         tax: Mapping[str, float] = {}
-        prepared = None
+        prepared: Prepared | None = None
     else:
-        if config.engine.precision != "fp32":
-            raise CommandError(
-                f"config {config.name}: engine.precision is {config.engine.precision}, which needs the backend tensorrt; "
-                "on onnxruntime set it to fp32"
-            )
-        prepared = prepare(
-            stages_of(config, say), backend=config.engine.backend, threads=config.engine.threads, say=say
+        backend = backend_of(config.engine.backend, say)
+        folder = stages_of(config, say)
+        _check_options(config, len(read_manifest(folder).stages))  # before engines are built and measured
+        prepared = prepare_on(
+            backend,
+            folder,
+            tensorrt_options(config),
+            threads=config.engine.threads,
+            graphs=ROOM_FOR_GRAPHS if config.engine.cuda_graphs else 0,
+            say=say,
         )
         limits = limits_of(config, len(prepared.manifest.stages))
         pool = payloads_of(config, prepared.manifest.inputs)
-        measured = profile_of(prepared, limits, lambda length: pool.row(0, length), say)
+        measured = profile_on(prepared, limits, lambda length: pool.row(0, length), say)
         profile, tax = measured.profile, measured.slicing_tax
     _check_fit(config, profile)
     return Ground(profile, tax, prepared, profile.capacity_rps(config.engine.max_batch, lane_mix(config)))
 
 
+def tensorrt_options(config: Config) -> TensorRTOptions:
+    """How TensorRT builds the engines of a config."""
+    engine = config.engine
+    workspace = None if engine.workspace_mib is None else engine.workspace_mib << 20
+    return TensorRTOptions(
+        engine.precision, engine.max_batch, config.lanes, engine.builder_optimization_level, workspace
+    )
+
+
 def _check_fit(config: Config, profile: Profile) -> None:
     """A table has stages, lanes and sizes of its own; the config must be about the same."""
-    if config.slicing.stages != profile.stages:
+    if config.slicing.stages not in (AUTO, profile.stages):
         raise CommandError(
             f"config {config.name}: slicing.stages is {config.slicing.stages}, table {profile.name} has {profile.stages}; "
             f"set slicing.stages to {profile.stages}"
@@ -64,4 +83,17 @@ def _check_fit(config: Config, profile: Profile) -> None:
         raise CommandError(
             f"config {config.name}: engine.max_batch is {config.engine.max_batch}, table {profile.name} ends at "
             f"{profile.max_batch}; lower engine.max_batch"
+        )
+
+
+def _check_options(config: Config, stages: int) -> None:
+    """What policies say of single stages could not be checked while their number was left to the slicer."""
+    if config.slicing.stages != AUTO:
+        return
+    findings = replace(config.parts(), slicing=SlicingSection(stages=stages)).cross_findings()
+    told = [f"{render(each.path)}: got {each.came}, wanted {each.wanted}" for each in findings]
+    if told:
+        raise CommandError(
+            f"config {config.name}: slicing.stages is {AUTO}, which came out as {stages}: {'; '.join(told)}; "
+            "leave the option out, or give slicing.stages a number"
         )

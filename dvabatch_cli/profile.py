@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,15 +11,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from dvabatch.batching.profile import Profile
-from dvabatch.runtime.profiling import Effort
+from dvabatch.reporting.profile_figures import draw_profiles
 from dvabatch_cli.app import app
-from dvabatch_cli.build import check_backend
+from dvabatch_cli.build import check_backend, lengths_of
 from dvabatch_cli.config import config_of
 from dvabatch_cli.console import one_message, out, print_json, say_next, speaker
-from dvabatch_cli.errors import CommandError
-from dvabatch_cli.options import Backend, Json, Stages, Threads
+from dvabatch_cli.facts import profile_facts
+from dvabatch_cli.gpu import backend_of, prepare_on, profile_on
+from dvabatch_cli.ground import Ground
+from dvabatch_cli.options import Backend, Json, Precision, Stages, Threads
 from dvabatch_cli.wiring import limits_of, payloads_of
-from dvabatch_cli.workspace import MeasuredProfile, prepare, profile_of, write_json
+from dvabatch_cli.workspace import MeasuredProfile, Prepared, write_json
+from engines.tensorrt.options import TensorRTOptions
 
 
 @app.command(epilog="Example: dvabatch profile resnet_152.stages --max-batch 16")
@@ -31,9 +35,18 @@ def profile(
     ] = None,
     backend: Backend = "auto",
     threads: Threads = 0,
+    precision: Precision = "fp32",
     again: Annotated[bool, typer.Option("--again", help="Measure anew even if it has been measured.")] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Also write the latency table to this file.")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE_OR_DIR",
+            help="Also draw what each stage favours, and the slicing tax, as SVG and PNG, in this folder or by this name.",
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions.")] = False,
     as_json: Json = False,
@@ -42,7 +55,8 @@ def profile(
     with one_message():
         check_backend(backend)
         say = speaker(as_json)
-        prepared = prepare(folder, backend=backend, threads=threads, say=say)
+        options = TensorRTOptions(precision, max_batch, lengths_of(lengths))
+        prepared = prepare_on(backend_of(backend, say), folder, options, threads=threads, say=say)
         config = config_of(
             {
                 "name": "profile",
@@ -51,27 +65,26 @@ def profile(
                 "slicing": {"stages": len(prepared.manifest.stages)},
                 "engine": {"max_batch": max_batch, "executors_per_stage": executors, "threads": threads},
                 "policies": [
-                    {"scheduler_type": "NORMAL", **({"preferred_seq_len": _lengths(lengths)} if lengths else {})}
+                    {
+                        "scheduler_type": "NORMAL",
+                        **({"preferred_seq_len": list(lengths_of(lengths))} if lengths else {}),
+                    }
                 ],
                 "load": {
                     "utilization": 0.5,
-                    **({"lengths": {"distribution": "constant", "value": max(_lengths(lengths))}} if lengths else {}),
+                    **({"lengths": {"distribution": "constant", "value": max(lengths_of(lengths))}} if lengths else {}),
                 },
             },
             source="dvabatch profile",
         )
         pool = payloads_of(config, prepared.manifest.inputs)
-        measured = profile_of(
-            prepared,
-            limits_of(config, len(prepared.manifest.stages)),
-            lambda length: pool.row(0, length),
-            say,
-            again=again,
-            effort=Effort(budget_s=0.3, least=2, most=7) if quick else None,
-        )
+        limits = limits_of(config, len(prepared.manifest.stages))
+        measured = profile_on(prepared, limits, lambda length: pool.row(0, length), say, again=again, quick=quick)
         document = {**measured.profile.to_table(), "slicing_tax": dict(measured.slicing_tax)}
         if output is not None:
             write_json(output, document)
+        if plot is not None:
+            _draw(prepared, measured, plot, say)
         if as_json:
             print_json(document)
         else:
@@ -79,11 +92,11 @@ def profile(
         say_next("dvabatch bench CONFIG, or dvabatch simulate CONFIG with engine.table set to a table (-o)", as_json)
 
 
-def _lengths(text: str | None) -> list[int]:
-    try:
-        return [int(part) for part in (text or "").split(",")]
-    except ValueError:
-        raise CommandError(f"--lengths {text!r} is no list of lengths; wanted e.g. 32,64,128") from None
+def _draw(prepared: Prepared, measured: MeasuredProfile, place: Path, say: Callable[[str], None]) -> None:
+    profile, name = measured.profile, prepared.manifest.name
+    facts = profile_facts(Ground(profile, measured.slicing_tax, prepared, profile.capacity_rps(profile.max_batch)))
+    for file in draw_profiles({name: facts}, place, f"{name} · {profile.stages} stages · {profile.source}"):
+        say(f"drew {file}")
 
 
 def _show(measured: MeasuredProfile) -> None:

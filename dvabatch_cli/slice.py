@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -16,12 +17,15 @@ from dvabatch_cli.errors import CommandError
 from dvabatch_cli.options import Json, Shapes, Threads
 from dvabatch_cli.shapes import parse_bind, parse_shapes
 from slicer import Manifest, SliceOptions, slice_model
+from slicer.options import AUTO, BOUNDARY_US
 
 
 @app.command(name="slice", epilog="Example: dvabatch slice resnet_152.onnx --stages 4 -o resnet_152.stages")
 def slice_(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX file.")],
-    stages: Annotated[int, typer.Option(min=1, help="Into how many stages.")] = 4,
+    stages: Annotated[
+        str, typer.Option(metavar="NUMBER|auto", help="Into how many stages; auto: as many as pay.")
+    ] = "4",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the stages [MODEL.stages].")] = None,
     shapes: Shapes = None,
     bind: Annotated[
@@ -32,23 +36,31 @@ def slice_(
         typer.Option(metavar="NAME=AXIS", help="Where an input or output has its batch, if not in front. Repeatable."),
     ] = None,
     max_batch: Annotated[int, typer.Option(min=1, help="Largest batch to time and to compare.")] = 8,
+    boundary_us: Annotated[
+        float, typer.Option(min=0, help="For auto: microseconds of the host from a stage's end to the next launch.")
+    ] = BOUNDARY_US,
     threads: Threads = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample inputs.")] = 0,
     verify: Annotated[bool, typer.Option(help="Prove the stages against the whole model.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Cut an ONNX model into stages that batch on their own, and prove that they equal it."""
+    """Cut an ONNX model into stages that batch on their own, and prove that they equal it.
+
+    With --stages auto the number is weighed by what was timed here: what queries save where stages favour other batch sizes,
+    against runs, boundaries and bytes carried. It may be 1.
+    """
     with one_message():
         folder = output or Path(f"{model.stem}.stages")
         given, bound = parse_shapes(shapes or ()), parse_bind(bind or ())
         axes = _axes(batch_axis or ())
         try:
             options = SliceOptions(
-                stages=stages,
+                stages=_number(stages),
                 shapes=given,
                 bind=bound,
                 batch_axes=axes,
                 max_batch=max_batch,
+                boundary_us=boundary_us,
                 threads=threads,
                 seed=seed,
                 verify=verify,
@@ -61,6 +73,14 @@ def slice_(
         else:
             out.print(_table(manifest))
         say_next(f"dvabatch build {folder}", as_json)
+
+
+def _number(text: str) -> int | Literal["auto"]:
+    if text == AUTO:
+        return AUTO
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
+        raise CommandError(f"--stages {text!r} is no number of stages; wanted 1 or more, or {AUTO}")
+    return int(text)
 
 
 def _axes(texts: Iterable[str]) -> dict[str, int]:
@@ -90,7 +110,9 @@ def _rows(manifest: Manifest) -> list[dict[str, object]]:
 
 
 def _table(manifest: Manifest) -> Table:
-    table = Table(title=escape(f"{manifest.name}: {len(manifest.stages)} stages"))
+    table = Table(
+        title=escape(f"{manifest.name}: {len(manifest.stages)} stage{'s' if len(manifest.stages) > 1 else ''}")
+    )
     most = max(max(stage.latency_ms) for stage in manifest.stages)
     for heading in (
         "stage",

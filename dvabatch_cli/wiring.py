@@ -37,6 +37,7 @@ from dvabatch_cli.config.policies import (
     HybridDvaOptions,
     InputDvaOptions,
     LoadDvaOptions,
+    MergeOptions,
     NormalInputOptions,
     NormalOptions,
     OperatorDvaOptions,
@@ -98,6 +99,7 @@ def limits_of(config: Config, stages: int, max_queue: int | None = None) -> Limi
 
 def contender_of(options: AnyPolicy, profile: Profile, role: Role = "policy") -> Contender:
     """The policy that a config's section describes; relative thresholds are times of the whole model at batch 1."""
+    options = _settled(options, profile.stages)
     return Contender(role, options.model_dump(mode="json"), policy_of(options, profile), options.max_queue)
 
 
@@ -114,11 +116,18 @@ def policy_of(options: AnyPolicy, profile: Profile) -> Policy:
         case OperatorDvaOptions():
             return OperatorDva(_entry(options, whole_us), _favoring(options, profile))
         case LoadDvaOptions():
-            return LoadDva(_catching_up(options, whole_us))
+            return LoadDva(_catching_up(options, whole_us, profile.stages))
         case HybridDvaOptions():
-            return HybridDva(_catching_up(options, whole_us), _favoring(options, profile))
+            return HybridDva(_catching_up(options, whole_us, profile.stages), _favoring(options, profile))
         case AutoOptions():
             return Auto(tuple(_setting(setting) for setting in options.settings or ()), options.foresight)
+
+
+def _settled(options: AnyPolicy, stages: int) -> AnyPolicy:
+    """The options with the one that waited for the number of stages."""
+    if isinstance(options, MergeOptions):
+        return options.model_copy(update={"max_allow_merge_stage": options.merge_stage(stages)})
+    return options
 
 
 def _entry(options: EntryOptions, whole_us: float, *, mixed: bool = False) -> FillOrWait:
@@ -137,12 +146,12 @@ def _favoring(options: OperatorDvaOptions | HybridDvaOptions, profile: Profile) 
     return Favoring(favored)
 
 
-def _catching_up(options: LoadDvaOptions | HybridDvaOptions, whole_us: float) -> CatchingUp:
+def _catching_up(options: LoadDvaOptions | HybridDvaOptions, whole_us: float, stages: int) -> CatchingUp:
     age_us = options.merge_age_us(whole_us)
     return CatchingUp(
         options.max_batch_size,
         options.max_allow_merge_batchsize,
-        options.max_allow_merge_stage,
+        options.merge_stage(stages),
         None if age_us is None else round(age_us * NS_PER_US),
     )
 

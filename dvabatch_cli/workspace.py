@@ -28,19 +28,17 @@ from dvabatch.runtime.profiling import Effort, Profiler
 from dvabatch.runtime.shapes import lay_out
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch_cli.config import Config
+from dvabatch_cli.config.engine import AUTO
 from dvabatch_cli.config.model import NetworkModel, OnnxModel
-from dvabatch_cli.errors import CommandError, Exit
+from dvabatch_cli.errors import CommandError
 from engines.base import Array
 from engines.cache import CachedEngine, EngineCache, default_root
 from engines.onnxruntime import ENGINE_FILE, OnnxRuntimeEngine, OnnxRuntimeOptions, build
-from slicer import Manifest, ManifestError, SliceOptions, read_manifest, slice_model
-from slicer.load import content_sha256
+from engines.onnxruntime import version as library_version
+from slicer import Manifest, ManifestError, SliceOptions, checked_manifest, read_manifest, slice_model
+from slicer.load import content_sha256, sha256_of
 
 Say = Callable[[str], None]
-TENSORRT_HINT = (
-    "backend tensorrt is not there: install it with `pip install 'dvabatch[tensorrt]'` on a machine with an NVIDIA GPU and "
-    "its driver, or use --backend onnxruntime"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,18 @@ class Prepared:
     engines: tuple[CachedEngine, ...]
     whole: CachedEngine
     options: OnnxRuntimeOptions
+
+    @property
+    def backend(self) -> str:
+        return "onnxruntime"
+
+    @property
+    def precision(self) -> str:
+        return "fp32"
+
+    @property
+    def version(self) -> str:
+        return library_version()
 
     def open_stage(self, index: int, max_batch: int) -> OnnxRuntimeEngine:
         """Stage `index` on its built engine; enter it before use."""
@@ -121,13 +131,13 @@ def _network_path(network: str, input_shape: Sequence[int], seed: int) -> Path:
 
 
 def stages_of(config: Config, say: Say) -> Path:
-    """The folder of the config's stages; the model is sliced if it has not been."""
+    """The folder of the config's stages; the model is sliced if it has not been, or if the folder was changed since."""
     file = model_file(config, say)
     folder = _stages_folder(config, file)
     try:
-        read_manifest(folder)
+        checked_manifest(folder)
     except ManifestError:
-        say(f"slicing {file.name} into {config.slicing.stages} stages")
+        say(f"slicing {file.name} into {_stages_told(config)}")
         shapes, bind = _shapes_and_constants(config)
         options = SliceOptions(
             stages=config.slicing.stages,
@@ -149,15 +159,19 @@ def missing_of(config: Config) -> list[str]:
     if isinstance(model, NetworkModel):
         file = _network_path(model.network, model.input or registry[model.network].input_shape, model.seed)
         if not file.is_file():
-            return [f"the model {file.name}", f"its {config.slicing.stages} stages", "their engines", "their profile"]
+            return [f"the model {file.name}", f"its {_stages_told(config)}", "their engines", "their profile"]
     if file is None:
         return []
     folder = _stages_folder(config, file)
     try:
         read_manifest(folder)
     except ManifestError:
-        return [f"{config.slicing.stages} stages of {file.name}", "their engines", "their profile"]
+        return [f"{_stages_told(config)} of {file.name}", "their engines", "their profile"]
     return [] if any(folder.glob("profile-*.json")) else ["the engines (if not cached) and their profile"]
+
+
+def _stages_told(config: Config) -> str:
+    return "stages (as many as pay)" if config.slicing.stages == AUTO else f"{config.slicing.stages} stages"
 
 
 def _stages_folder(config: Config, file: Path) -> Path:
@@ -174,29 +188,28 @@ def _shapes_and_constants(config: Config) -> tuple[dict[str, tuple[int, ...]], d
     return {}, {}
 
 
-def prepare(folder: Path, *, backend: str, threads: int, say: Say, cache: EngineCache | None = None) -> Prepared:
-    """An engine for every stage of a folder, and one for the whole model.
+def prepare(folder: Path, *, threads: int, say: Say, cache: EngineCache | None = None) -> Prepared:
+    """An engine of ONNX Runtime for every stage of a folder, and one for the whole model.
 
     Raises:
-        CommandError: the backend is not there.
+        ManifestError: a file of the folder is not the one that was sliced, so that an engine would not be what it is called.
     """
-    if backend == "tensorrt":
-        raise CommandError(TENSORRT_HINT, Exit.ENVIRONMENT)
     cache = cache or EngineCache()
-    manifest = read_manifest(folder)
+    manifest = checked_manifest(folder)
     options = OnnxRuntimeOptions(threads)
     engines = []
     for stage in manifest.stages:
         label = f"{manifest.name} stage {stage.index}"
         engine = build(folder / stage.file, stage.sha256, options, cache, label=label)
-        say(_told(label, engine))
+        say(told(label, engine))
         engines.append(engine)
     whole = build(folder / manifest.model_file, manifest.content_sha256, options, cache, label=f"{manifest.name} whole")
-    say(_told(f"{manifest.name} whole", whole))
+    say(told(f"{manifest.name} whole", whole))
     return Prepared(folder, manifest, tuple(engines), whole, options)
 
 
-def _told(label: str, engine: CachedEngine) -> str:
+def told(label: str, engine: CachedEngine) -> str:
+    """How an engine came here, in a line."""
     size = f"{engine.size_bytes / 1e6:.1f} MB"
     return f"{label}: {'found in the cache' if engine.hit else f'built in {engine.build_s:.1f} s'}, {size}"
 
@@ -210,9 +223,7 @@ class MeasuredProfile:
     fresh: bool
 
 
-def examples_of(
-    prepared: Prepared, limits: Limits, row: Callable[[int | None], Mapping[str, Array]]
-) -> list[dict[str, Array]]:
+def examples_of(limits: Limits, row: Callable[[int | None], Mapping[str, Array]]) -> list[dict[str, Array]]:
     """A batch of one for each lane, from payload rows as long as the lane."""
     return [{name: np.asarray(value)[None] for name, value in row(lane).items()} for lane in limits.lanes]
 
@@ -229,7 +240,7 @@ def profile_of(
     """The profile of these engines under these limits, measured if it has not been (or `again`)."""
     file = prepared.folder / f"profile-{_profile_key(prepared, limits)}.json"
     if not again:
-        found = _read_profile(file)
+        found = read_profile(file)
         if found is not None:
             return found
     effort = effort or Effort()
@@ -238,7 +249,7 @@ def profile_of(
     with ExitStack() as opened:
         stages = [opened.enter_context(prepared.open_stage(index, limits.max_batch)) for index in range(limits.stages)]
         whole = opened.enter_context(prepared.open_whole(limits.max_batch))
-        examples = examples_of(prepared, limits, row)
+        examples = examples_of(limits, row)
         outputs = [tensor.name for tensor in prepared.manifest.outputs]
         table = TensorTable(lay_out(stages, examples, outputs), limits.buffer_sets, limits.max_batch)
         table.rows(Place(0, 0, 1), 0, ())
@@ -264,7 +275,7 @@ def _profile_key(prepared: Prepared, limits: Limits) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
-def _read_profile(file: Path) -> MeasuredProfile | None:
+def read_profile(file: Path) -> MeasuredProfile | None:
     """A profile from before; None if there is none, or what is there cannot be read (it is then measured again)."""
     try:
         table = json.loads(file.read_text())
@@ -292,15 +303,6 @@ def read_table(path: Path) -> Profile:
         ) from error
     except (ValueError, ProfileError, RecursionError) as error:
         raise CommandError(f"table {path}: {error}") from error
-
-
-def sha256_of(file: Path) -> str:
-    """The digest of a file's bytes."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def write_json(file: Path, document: Mapping[str, Any]) -> None:

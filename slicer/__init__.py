@@ -10,7 +10,7 @@ from slicer.errors import ManifestError, SliceError
 from slicer.manifest import Manifest, StageSpec, TensorSpec, read_manifest, write_manifest
 from slicer.options import SliceOptions
 from slicer.plan import slice_model
-from slicer.verify import Verification, verify
+from slicer.verify import Verification, checked_manifest, verify
 
 __all__ = [
     "Manifest",
@@ -20,6 +20,7 @@ __all__ = [
     "StageSpec",
     "TensorSpec",
     "Verification",
+    "checked_manifest",
     "read_manifest",
     "slice_model",
     "verify",

@@ -14,12 +14,12 @@ from slicer.probe import Tensor
 
 SEGMENTS_PER_STAGE = 6
 MIN_SEGMENTS = 24
-# Of one core. Their ratios are what counts, not their values: with these, segments of ResNet-152, a text detector and
-# a MiniLM come within a point or two of their measured shares of the whole.
+# Of one core. Their ratios are what counts, not their values: they were chosen so that the segments of a convolutional
+# network, a text detector and a transformer get about the shares of the whole that they are measured at.
 _FLOP_NS = 1 / 40
 _BYTE_NS = 1 / 8
-# Times for each row: once a batch, so 0.47 times on average over batches of 1, 2, 4 and 8 rows, and from main memory,
-# where most of the rest is still in a cache.
+# Times for each row: weights are read once a batch, so less than once a row; but from main memory, where most of the
+# rest is still in a cache.
 _WEIGHTS_READ = 0.75
 
 

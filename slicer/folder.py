@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slicer.axes import batch_first
-from slicer.errors import SliceError
+from slicer.errors import ManifestError, SliceError
 from slicer.external import file_names, settle_external
 from slicer.fold import FOLDED_WEIGHTS
 from slicer.load import load_model, normalise, parse_model
-from slicer.manifest import FILE_NAME, Manifest
+from slicer.manifest import FILE_NAME, Manifest, read_manifest
 
 MODEL_FILE = "model.onnx"
 _STAGE = re.compile(r"stage_\d+\.onnx")
@@ -48,12 +48,27 @@ def write_batch_first(path: Path, axes: Mapping[str, int], ranks: Mapping[str, i
 
 
 def publish(folder: Path, out: Path, manifest: Manifest) -> None:
-    """Move a finished slice into place. The old manifest goes first and the new one comes last."""
+    """Move a finished slice into place. The old manifest goes first and the new one comes last.
+
+    What the old one names and the new one does not is removed, and nothing else.
+    """
+    stale = _stale(out, manifest)
     (out / FILE_NAME).unlink(missing_ok=True)
-    files = {manifest.model_file, *manifest.external, *(stage.file for stage in manifest.stages)}
-    for stale in out.glob("stage_*.onnx"):
-        if stale.name not in files:
-            stale.unlink()
-    for name in sorted(files):
+    for name in stale:
+        (out / name).unlink(missing_ok=True)
+    for name in sorted(manifest.files):
         (folder / name).replace(out / name)
     (folder / FILE_NAME).replace(out / FILE_NAME)
+
+
+def _stale(out: Path, manifest: Manifest) -> set[str]:
+    """The files of the slice before that this one has no more.
+
+    Weights stay where a model that is no part of that slice lies beside them: they may be its own.
+    """
+    try:
+        before = read_manifest(out)
+    except ManifestError:  # there is none, or what is there names nothing for sure
+        return set()
+    strangers = [path for path in out.glob("*.onnx") if path.name not in before.files]
+    return set(before.files) - set(manifest.files) - set(before.external if strangers else ())

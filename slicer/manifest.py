@@ -113,6 +113,13 @@ class Manifest:
         """Names the model and the weights that lie in files beside it."""
         return content_digest(self.model_sha256, self.external)
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The sha256 of every file beside the manifest, by name."""
+        return (
+            {self.model_file: self.model_sha256} | {stage.file: stage.sha256 for stage in self.stages} | self.external
+        )
+
     def __post_init__(self) -> None:
         if self.version != VERSION:
             raise ValueError(f"version is {self.version}, wanted {VERSION}: slice the model again")

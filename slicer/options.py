@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final, Literal
+
+AUTO: Final = "auto"
+BOUNDARY_US = 50.0  # a guess for drivers with threads; `dvabatch profile` measures it
 
 
 @dataclass(frozen=True, slots=True)
 class SliceOptions:
     """How to slice one model.
+
+    `stages` "auto" takes the number that pays (see `payoff`), where the host needs `boundary_us` from a stage's end to the
+    next launch; it matters for nothing else.
 
     `shapes` binds the free dimensions of the inputs that it names (batch written as 1); inputs it leaves out
     keep theirs free. `bind` turns scalar arguments into constants. `batch_axes` says on which axis an input or output
@@ -17,7 +25,7 @@ class SliceOptions:
     use.
     """
 
-    stages: int
+    stages: int | Literal["auto"]
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     bind: Mapping[str, float | int] = field(default_factory=dict)
     max_batch: int = 8
@@ -25,10 +33,13 @@ class SliceOptions:
     seed: int = 0
     verify: bool = True
     batch_axes: Mapping[str, int] = field(default_factory=dict)
+    boundary_us: float = BOUNDARY_US
 
     def __post_init__(self) -> None:
-        if self.stages < 1:
-            raise ValueError(f"stages is {self.stages}, wanted at least 1: ask for --stages 4, say")
+        if self.stages != AUTO and (type(self.stages) is not int or self.stages < 1):
+            raise ValueError(f"stages is {self.stages}, wanted at least 1 or {AUTO}: ask for --stages 4, say")
+        if not 0 <= self.boundary_us < math.inf:
+            raise ValueError(f"boundary_us is {self.boundary_us}, wanted microseconds of 0 or more")
         if self.max_batch < 1:
             raise ValueError(f"max_batch is {self.max_batch}, wanted at least 1")
         if self.threads < 0:

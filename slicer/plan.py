@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 
 from slicer.axes import batch_first, input_axes, ranks_of, turn_late
-from slicer.choose import Segment, settle
+from slicer.choose import Plan, Segment, settle
 from slicer.cost import candidates, estimates_ns
 from slicer.dynamise import free_batch
 from slicer.errors import SliceError
@@ -26,7 +26,8 @@ from slicer.graph import Graph
 from slicer.load import load_model, normalise, sha256_of
 from slicer.manifest import VERSION, Manifest, StageSpec, TensorSpec, read_manifest, write_manifest
 from slicer.mixing import output_axes, refuse_mixing
-from slicer.options import SliceOptions, usable_threads
+from slicer.options import AUTO, SliceOptions, usable_threads
+from slicer.payoff import MOST_STAGES, best_of, offers, said
 from slicer.probe import Probe, probe
 from slicer.samples import Values, ceilings, free_sizes, rows
 from slicer.segments import time_segments
@@ -55,7 +56,8 @@ def _silent(_: str) -> None:
 
 
 def slice_model(model: Path, out: Path, options: SliceOptions, progress: Callable[[str], None] = _silent) -> Manifest:
-    """Slice the ONNX file `model` into `options.stages` stages under `out`, and prove that they equal it.
+    """Slice the ONNX file `model` into `options.stages` stages (as many as pay, for "auto") under `out`, and prove that
+    they equal it.
 
     `out` is complete exactly if it has a stages.json, which is written last. `progress` gets one line for each step.
     Raises SliceError: what came, what was wanted, what to do.
@@ -147,13 +149,14 @@ def choose_cuts(
 ) -> list[Cut]:
     """The cuts of the chosen plan, with the model's two ends. Raises SliceError where it has too few legal cuts."""
     most = len(found.frontier.legal) + 1
-    if options.stages > most:
-        raise SliceError(f"{options.stages} stages were asked, this model has at most {most}: ask for {most} or fewer")
+    stages = min(MOST_STAGES, most) if options.stages == AUTO else options.stages
+    if stages > most:
+        raise SliceError(f"{stages} stages were asked, this model has at most {most}: ask for {most} or fewer")
     every = found.frontier.cuts
-    if options.stages == 1:
+    if stages == 1:
         return [every[0], every[-1]]
     graph, tensors = found.graph, found.probe.tensors
-    places = candidates(graph, tensors, found.frontier, options.stages)
+    places = candidates(graph, tensors, found.frontier, stages)
     edges = [every[place] for place in (0, *places, len(every) - 1)]
     threads = usable_threads(options.threads)
     row = _row(found, options)
@@ -162,13 +165,20 @@ def choose_cuts(
     favored = favored_batches(times.latencies_ms, measured)
     estimates = estimates_ns(graph, tensors, edges)
     whole_ns = sum(estimates) or 1.0
-    plan = settle(
-        [Segment(share, batch) for share, batch in zip(measured, favored, strict=True)],
-        [estimate / whole_ns for estimate in estimates],
-        [every[place].alive_bytes_per_row for place in places],
-        options.stages,
-        times.noise,
-    )
+    segments = [Segment(share, batch) for share, batch in zip(measured, favored, strict=True)]
+    estimated = [estimate / whole_ns for estimate in estimates]
+    cut_bytes = [every[place].alive_bytes_per_row for place in places]
+
+    def plan_of(stages: int) -> Plan:
+        return settle(segments, estimated, cut_bytes, stages, times.noise)
+
+    if options.stages == AUTO:
+        offered = offers(times.untaxed_ms, cut_bytes, times.tax, options.boundary_us / 1e3, plan_of)
+        best = best_of(offered)
+        progress(said(offered, best))
+        plan = best.plan
+    else:
+        plan = plan_of(options.stages)
     progress(
         f"chose {len(plan.cuts)} of {len(places)} candidate cuts; the slowest stage takes {plan.slowest:.0%} of the whole"
     )

@@ -14,6 +14,7 @@ from slicer.graph import Graph
 from slicer.probe import Tensor
 from slicer.samples import Values
 from slicer.sessions import Session
+from slicer.tax import Tax, relieve, tax_of
 from slicer.timing import Clock, Link, batch_sizes, time_chain
 
 MAX_BATCH = 8  # enough to see a segment's favour; the stages themselves are timed up to the batch asked for
@@ -26,10 +27,16 @@ ROUND_S = 2.0  # one run at each size, by the estimate: a model that takes longe
 
 @dataclass(frozen=True, slots=True)
 class SegmentTimes:
-    """Milliseconds by batch size of each segment, and the noise seen, as a share of the whole (see `Runs.noise`)."""
+    """Milliseconds by batch size of each segment, and the noise seen, as a share of the whole (see `Runs.noise`).
+
+    `latencies_ms` is for comparing segments: what being cut costs is taken out by bytes. `untaxed_ms` is for weighing a
+    cut: `tax` is taken out, which says what a cut costs.
+    """
 
     latencies_ms: Sequence[Mapping[int, float]]
     noise: float
+    untaxed_ms: Sequence[Mapping[int, float]]
+    tax: Tax
 
 
 def segment_sizes(largest: int, row_s: float) -> tuple[int, ...]:
@@ -61,18 +68,26 @@ def time_segments(
     runs = time_chain(links, row, sizes, BUDGET_S, least_runs=LEAST_RUNS, now_s=now_s)
     del links
     middle = sizes[len(sizes) // 2]
-    whole = [_link(graph, tensors, cuts[0], cuts[-1], threads)]
-    whole_ms = time_chain(whole, row, [middle], WHOLE_S, least_runs=LEAST_RUNS, now_s=now_s).total_ms(middle)
-    del whole
+    at = sorted({1, middle})
+    whole = time_chain(
+        [_link(graph, tensors, cuts[0], cuts[-1], threads)],
+        row,
+        at,
+        WHOLE_S * len(at),
+        least_runs=LEAST_RUNS,
+        now_s=now_s,
+    )
     noise = runs.noise()
     progress(
         f"timed {len(cuts) - 1} segments at batch {', '.join(map(str, sizes))}, "
         f"{min(map(len, runs.seconds.values()))} to {max(map(len, runs.seconds.values()))} runs each, noise {noise:.1%}"
     )
     # Whole runs on both sides: a burst that spoils one run of the model spoils one run of the chain as well.
-    excess_ms = min(runs.total_ms(middle) - whole_ms, MOST_EXCESS * whole_ms)
+    chain_ms, whole_ms = ({size: of.total_ms(size) for size in at} for of in (runs, whole))
+    excess_ms = min(chain_ms[middle] - whole_ms[middle], MOST_EXCESS * whole_ms[middle])
     carried = [cut.alive_bytes_per_row for cut in cuts[1:-1]]
-    return SegmentTimes(unburden(runs.best_ms(), carried, middle, excess_ms), noise)
+    best_ms, tax = runs.best_ms(), tax_of(chain_ms, whole_ms, carried)
+    return SegmentTimes(unburden(best_ms, carried, middle, excess_ms), noise, relieve(best_ms, carried, tax), tax)
 
 
 def _link(graph: Graph, tensors: Mapping[str, Tensor], begin: Cut, end: Cut, threads: int) -> Link:
@@ -91,9 +106,5 @@ def unburden(
     tensors at their ends look slower than they are inside a stage. What all segments take over the whole model at
     batch `size` is shared out by the bytes at their ends; a segment keeps half its time at least.
     """
-    borders = [a + b for a, b in pairwise([0, *cut_bytes, 0])]
-    per_byte = max(0.0, excess_ms) / size / max(sum(borders), 1)
-    return [
-        {batch: max(ms - per_byte * border * batch, ms / 2) for batch, ms in latency.items()}
-        for latency, border in zip(latencies_ms, borders, strict=True)
-    ]
+    by_bytes = Tax(run_ms=0.0, byte_ms=max(0.0, excess_ms) / size / max(sum(cut_bytes), 1))
+    return relieve(latencies_ms, cut_bytes, by_bytes)

@@ -64,8 +64,7 @@ def verify(
     """
     if not batches or min(batches) < 1:
         raise SliceError(f"batches is {tuple(batches)}, wanted sizes of 1 or more")
-    manifest = read_manifest(directory)
-    _check_files(manifest, directory)
+    manifest = checked_manifest(directory)
     threads = usable_threads(threads)
     reference = _Reference(manifest, directory)
     # Odd runs take other sizes for the free dimensions, so that none of them is baked in unnoticed.
@@ -227,12 +226,16 @@ def _spread(value: Array) -> float:
     return float(np.abs(numbers - numbers[:1]).max(initial=0.0)) / scale if scale else 0.0
 
 
-def _check_files(manifest: Manifest, directory: Path) -> None:
-    files = {manifest.model_file: manifest.model_sha256} | {stage.file: stage.sha256 for stage in manifest.stages}
-    files |= manifest.external
-    for name, digest in files.items():
+def checked_manifest(directory: Path) -> Manifest:
+    """The manifest of a folder whose files are those that were sliced, by their digests.
+
+    Raises ManifestError where a file is missing or another one.
+    """
+    manifest = read_manifest(directory)
+    for name, digest in manifest.files.items():
         path = directory / name
         if path.is_symlink() or not path.is_file():
             raise ManifestError(f"{path} is missing or no plain file, wanted what was sliced: slice the model again")
         if sha256_of(path) != digest:
             raise ManifestError(f"{path} is not the file that was sliced (its sha256 differs): slice the model again")
+    return manifest

@@ -17,8 +17,8 @@ BATCH_AXIS = "N"
 
 # Variance of the weights of a filter, times their number, that keeps the variance of a signal through ReLU: He's for
 # free weights, and more for filters that sum to zero, since they lose the mean of what ReLU leaves (Brock, De and
-# Smith, see `_filters`). Beside shortcuts He's does; over dozens of layers in a row the difference decides whether the
-# input or the biases make the answer (two inputs 5 % apart in Inception v3 at 96x96, 55 % with the larger one).
+# Smith, see `_filters`). Beside shortcuts He's does; over dozens of layers in a row, as in Inception v3, the difference
+# decides whether the input or the biases make the answer.
 HE_VARIANCE = 2.0
 ZERO_SUM_VARIANCE = 2.0 / (1.0 - 1.0 / math.pi)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dvabatch_cli.config.engine import EngineSection, SlicingSection
+from dvabatch_cli.config.engine import AUTO, EngineSection, SlicingSection
 from dvabatch_cli.config.error import Finding, shown
 from dvabatch_cli.config.load import LoadOptions, ReplayLoad
 from dvabatch_cli.config.model import InputSection, NetworkModel, OnnxModel
@@ -27,6 +27,11 @@ class Parts:
     engine: EngineSection | None = None
     policies: Mapping[int, PolicyOptions] = field(default_factory=dict)
     load: LoadOptions | None = None
+
+    @property
+    def stages(self) -> int | None:
+        """Their number; None where it is malformed, or not known before the model is cut."""
+        return None if self.slicing is None or self.slicing.stages == AUTO else self.slicing.stages
 
     def section_findings(self) -> Iterator[Finding]:
         """What each section finds about itself."""
@@ -102,16 +107,15 @@ class Parts:
                 yield from _at_most(policy, "instances", self.engine.buffer_set_size, "engine.buffer_set_size")
             if merging:
                 yield from _at_most(policy, "max_allow_merge_batchsize", self.engine.max_batch, "engine.max_batch")
-        if self.slicing is not None and merging:
-            stages = self.slicing.stages
-            yield from _at_most(policy, "max_allow_merge_stage", stages - 1, "slicing.stages", less=1)
+        if self.stages is not None and merging:
+            yield from _at_most(policy, "max_allow_merge_stage", self.stages - 1, "slicing.stages", less=1)
 
     def _favors(self, policy: PolicyOptions) -> Iterator[Finding]:
         favors = policy.favor_per_stage if isinstance(policy, FavorOptions) else None
         if favors is None:
             return
-        if self.slicing is not None and len(favors) != self.slicing.stages:
-            came, wanted = f"{len(favors)} values", f"one for each of slicing.stages ({self.slicing.stages})"
+        if self.stages is not None and len(favors) != self.stages:
+            came, wanted = f"{len(favors)} values", f"one for each of slicing.stages ({self.stages})"
             yield Finding(("favor_per_stage",), came, wanted)
         for stage, favor in enumerate(favors):
             if self.engine is not None and favor > self.engine.max_batch:
@@ -134,6 +138,6 @@ class Parts:
 
 def _at_most(policy: PolicyOptions, name: str, limit: int, option: str, *, less: int = 0) -> Iterator[Finding]:
     value = getattr(policy, name)
-    if value > limit:
+    if value is not None and value > limit:
         called = f"{option} - {less}" if less else option
         yield Finding((name,), shown(value), f"at most {called} ({limit})", f"lower it or raise {option}")

@@ -1,22 +1,41 @@
 """The sections `slicing`, `engine`, `slo` and `checks`."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from dvabatch_cli.config.error import Finding
 from dvabatch_cli.config.section import Count, Milliseconds, Section
 
 DEFAULT_MAX_BATCH = 32
 DEFAULT_STAGES = 4
+AUTO: Literal["auto"] = "auto"
+
+
+def _only_auto(text: Any) -> Any:
+    if text != AUTO:
+        raise ValueError(f'a whole number, or "{AUTO}"')
+    return text
+
+
+# Two kinds by their type, so that a wrong value is told once.
+Stages = Annotated[
+    Annotated[int, Field(ge=1, le=256), Tag("number")]
+    | Annotated[Literal["auto"], BeforeValidator(_only_auto), Tag("auto")],
+    Discriminator(lambda value: "auto" if isinstance(value, str) else "number"),
+]
+
+
+# Kernels of another library sum in another order, and narrower types round each sum.
+_ON_TENSORRT = {"fp32": 1e-3, "tf32": 5e-3, "fp16": 2e-2}
 
 
 class SlicingSection(Section):
     """Into how many stages the model is cut."""
 
-    stages: Annotated[int, Field(ge=1, le=256)] = DEFAULT_STAGES
-    """Number of stages."""
+    stages: Stages = DEFAULT_STAGES
+    """Number of stages; auto: as many as pay on the machine that slices, 1 included."""
 
 
 class EngineSection(Section):
@@ -34,6 +53,12 @@ class EngineSection(Section):
     """Buffer sets: batches under way that lie apart."""
     threads: Annotated[int, Field(ge=0, le=4096)] = 0
     """Threads inside an operator (onnxruntime); 0: all cores."""
+    cuda_graphs: bool = True
+    """Whether stages are captured as CUDA graphs (tensorrt); false launches them plainly."""
+    builder_optimization_level: Annotated[int, Field(ge=0, le=5)] = 3
+    """How hard TensorRT looks for fast kernels: higher builds slower."""
+    workspace_mib: Annotated[int, Field(ge=1)] | None = None
+    """Device memory that a kernel may use while it runs (tensorrt); as much as there is if not given."""
     table: Annotated[str, Field(min_length=1)] | None = None
     """Path of the latency table, relative to the config's folder."""
 
@@ -59,5 +84,12 @@ class ChecksSection(Section):
 
     sample: Annotated[int, Field(ge=0, le=1_000_000)] = 64
     """Number of answers compared; 0: none."""
-    tolerance: Annotated[float, Field(gt=0)] = 1e-4
-    """Largest error, relative to the largest magnitude of the whole model's answer."""
+    tolerance: Annotated[float, Field(gt=0)] | None = None
+    """Largest error, relative to the largest magnitude of the whole model's answer; if not given 1e-4 on onnxruntime, and on
+    tensorrt by its precision: fp32 1e-3, tf32 5e-3, fp16 2e-2."""
+
+    def tolerance_on(self, backend: str, precision: str) -> float:
+        """The tolerance of answers from this back end at this precision; the reference is fp32 on the CPU."""
+        if self.tolerance is not None:
+            return self.tolerance
+        return _ON_TENSORRT[precision] if backend == "tensorrt" else 1e-4

@@ -8,7 +8,8 @@ from collections import Counter
 from typing import Any
 
 from dvabatch.models.registry import registry
-from dvabatch_cli.config.engine import DEFAULT_MAX_BATCH, DEFAULT_STAGES
+from dvabatch_cli.config.engine import AUTO, DEFAULT_MAX_BATCH, DEFAULT_STAGES
+from dvabatch_cli.config.policies import usual_merge_stage
 from dvabatch_cli.config.section import MAX_ROWS
 
 _DEFAULT_REQUESTS = 2000
@@ -80,7 +81,7 @@ def _policies(policies: Any, raw: dict[str, Any]) -> Any:
     if not isinstance(policies, tuple):
         return policies
     max_batch = _whole(raw, "engine", "max_batch", DEFAULT_MAX_BATCH)
-    stages = _whole(raw, "slicing", "stages", DEFAULT_STAGES)
+    stages = _stages(raw)
     lanes = _lanes(policies)
     names = _names(policies)
     executors = min(_whole(raw, "engine", "executors_per_stage", 4), _whole(raw, "engine", "buffer_set_size", 8))
@@ -91,7 +92,7 @@ def _policies(policies: Any, raw: dict[str, Any]) -> Any:
 
 
 def _policy(
-    policy: dict[str, Any], name: str | None, max_batch: int, stages: int, lanes: Any, executors: int
+    policy: dict[str, Any], name: str | None, max_batch: int, stages: int | None, lanes: Any, executors: int
 ) -> dict[str, Any]:
     full = dict(policy)
     if policy.get("scheduler_type") == "INPUT_DVA":
@@ -103,7 +104,8 @@ def _policy(
         _default(full, "max_queue_delay_microseconds", 0)
     _default(full, "preferred_seq_len", lanes)
     if policy.get("scheduler_type") in _MERGING:
-        _default(full, "max_allow_merge_stage", stages // 2)
+        if stages is not None:
+            _default(full, "max_allow_merge_stage", usual_merge_stage(stages))
         _default(full, "max_allow_merge_batchsize", full["max_batch_size"])
     return full
 
@@ -136,6 +138,13 @@ def _lanes(policies: tuple[Any, ...]) -> tuple[int, ...] | None:
         if isinstance(lengths, tuple) and all(type(length) is int for length in lengths):
             return tuple(sorted(lengths))
     return None
+
+
+def _stages(raw: dict[str, Any]) -> int | None:
+    """None where the slicer is to choose their number."""
+    slicing = raw.get("slicing")
+    auto = isinstance(slicing, dict) and slicing.get("stages") == AUTO
+    return None if auto else _whole(raw, "slicing", "stages", DEFAULT_STAGES)
 
 
 def _whole(raw: dict[str, Any], section: str, name: str, default: int) -> int:

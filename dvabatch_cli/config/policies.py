@@ -23,6 +23,11 @@ def _sorted_once(lengths: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(lengths))
 
 
+def usual_merge_stage(stages: int) -> int:
+    """`max_allow_merge_stage` where it is not given."""
+    return stages // 2
+
+
 OfWhole = Annotated[float, Field(ge=0, le=1e6)]
 Lengths = Annotated[tuple[Count, ...], Field(min_length=1), AfterValidator(_sorted_once)]
 
@@ -76,9 +81,9 @@ class FavorOptions(PolicyOptions):
 class MergeOptions(PolicyOptions):
     """Options of the policies that stretch a batch under way. They enter at once: nothing waits for company."""
 
-    max_allow_merge_stage: Annotated[int, Field(ge=0)]
+    max_allow_merge_stage: Annotated[int, Field(ge=0)] | None = None
     """A batch accepts company while its stages completed plus the one running are at most this; half the stages
-    if not given."""
+    if not given, which is left open while slicing.stages is auto."""
     max_allow_merge_batchsize: Count
     """Largest batch that a merge makes; max_batch_size if not given."""
     max_allow_merge_microseconds: Microseconds | None = None
@@ -90,6 +95,10 @@ class MergeOptions(PolicyOptions):
     def findings(self) -> Iterator[Finding]:
         yield from super().findings()
         yield from exclusive(self, "max_allow_merge_microseconds", "max_allow_merge_of_whole")
+
+    def merge_stage(self, stages: int) -> int:
+        """`max_allow_merge_stage` where the model is cut into `stages`."""
+        return usual_merge_stage(stages) if self.max_allow_merge_stage is None else self.max_allow_merge_stage
 
     def merge_age_us(self, whole_us: float) -> float | None:
         """The age limit in microseconds where the whole model takes `whole_us` at batch 1; None: no limit."""

@@ -7,7 +7,7 @@ from typing import Any
 from dvabatch_cli.config.config import Config
 
 # Options that validation fills in from other values: required in a validated config, not in a file.
-_FILLED_IN = frozenset({"name", "max_batch_size", "max_allow_merge_stage", "max_allow_merge_batchsize"})
+_FILLED_IN = frozenset({"name", "max_batch_size", "max_allow_merge_batchsize"})
 
 
 def config_schema() -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import onnx
 import pytest
 
+from dvabatch_cli.config import load_config
 from dvabatch_cli.environment import packages
+from dvabatch_cli.workspace import stages_of
 from slicer import read_manifest
-from tests.cli.command import dvabatch, refused
+from tests.cli.command import dvabatch, model_config, refused
 
 
 def test_model_writes_a_network_and_says_what_is_next(tmp_path: Path) -> None:
@@ -73,12 +76,45 @@ def test_build_misses_then_hits_and_says_so(workshop: Path, own_cache: Path) -> 
     assert own_cache.is_dir()
 
 
+@pytest.mark.parametrize("name", ["stage_1.onnx", "model.onnx"])
+@pytest.mark.parametrize("cached", [True, False])
+def test_build_trusts_no_file_but_the_one_that_was_sliced(
+    workshop: Path, tmp_path: Path, own_cache: Path, cached: bool, name: str
+) -> None:
+    """An engine of that name in the cache is no excuse: it would not be the file's that lies here."""
+    folder = tmp_path / "stages"
+    shutil.copytree(workshop / "stages", folder)
+    if cached:
+        assert dvabatch("build", folder, "--threads", 1).code == 0
+    (folder / name).write_bytes((folder / "stage_0.onnx").read_bytes())
+    message = refused(2, "build", folder, "--threads", 1)
+    assert f"{name} is not the file that was sliced" in message
+    assert "slice the model again" in message
+
+
+def test_stages_of_a_config_that_were_changed_are_made_anew(tmp_path: Path, own_cache: Path) -> None:
+    config, said = load_config(str(model_config(tmp_path))), list[str]()
+    folder = stages_of(config, said.append)
+    made = {file.name: file.read_bytes() for file in folder.glob("*.onnx")}
+    (folder / "stage_1.onnx").write_bytes(b"")
+    said.clear()
+    assert stages_of(config, said.append) == folder
+    assert said[0].startswith("slicing ")
+    assert (folder / "stage_1.onnx").stat().st_size > 0
+    said.clear()
+    assert stages_of(config, said.append) == folder
+    assert said == []
+    assert made.keys() == {file.name for file in folder.glob("*.onnx")}
+
+
 def test_profile_measures_once_and_writes_a_table_that_simulate_takes(workshop: Path, tmp_path: Path) -> None:
     words = ("profile", workshop / "stages", "--quick", "--max-batch", 2, "--threads", 1)
     first = dvabatch(*words, "--executors-per-stage", 2, "-o", tmp_path / "table.json", "--json").document()
     assert len(first["stages"]) == 3
     assert {"launch_us", "boundary_us", "copy_us_per_row", "whole", "slicing_tax"} <= set(first)
-    again = dvabatch(*words, "--executors-per-stage", 2)
+    again = dvabatch(*words, "--executors-per-stage", 2, "--plot", tmp_path / "plots")
+    drawn = [tmp_path / "plots" / f"{name}.{kind}" for name in ("favored", "tax") for kind in ("svg", "png")]
+    assert all(file.is_file() and f"drew {file}" in again.err for file in drawn)
     assert "measured before; --again measures anew" in " ".join(again.out.split())
     config = {
         "name": "of_a_profile",

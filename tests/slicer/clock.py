@@ -9,6 +9,7 @@ import onnx
 
 from slicer.samples import Values
 from slicer.sessions import Session
+from tests.slicer.hooked import HookedSession
 
 
 class Clock:
@@ -25,26 +26,19 @@ class Clock:
         self._calls += 1
 
 
-def session_on(clock: Clock, cost_s: Callable[[onnx.NodeProto], float]) -> type[Session]:
-    """Sessions that compute as ever, and spend on `clock` what `cost_s` says of their nodes, for each row."""
+def session_on(
+    clock: Clock, cost_s: Callable[[onnx.NodeProto], float], run_s: Callable[[onnx.NodeProto], float] = lambda _: 0.0
+) -> type[Session]:
+    """Sessions that compute as ever, and spend on `clock` what their nodes cost: `cost_s` a row, `run_s` a batch."""
 
-    class Clocked(Session):
-        def __init__(
-            self,
-            model: bytes | Path,
-            *,
-            threads: int,
-            optimise: bool = True,
-            folded_to: Path | None = None,
-            weights: Path | None = None,
-        ) -> None:
-            super().__init__(model, threads=threads, optimise=optimise, folded_to=folded_to, weights=weights)
-            proto = onnx.ModelProto.FromString(model if isinstance(model, bytes) else model.read_bytes())
-            self._row_s = sum(cost_s(node) for node in proto.graph.node)
+    class Clocked(HookedSession):
+        def opened(self, model: bytes | Path, folded_to: Path | None) -> None:
+            nodes = onnx.ModelProto.FromString(model if isinstance(model, bytes) else model.read_bytes()).graph.node
+            self._row_s, self._run_s = sum(map(cost_s, nodes)), sum(map(run_s, nodes))
 
         def run(self, feeds: object) -> Values:
             values = super().run(feeds)  # type: ignore[arg-type]
-            clock.spend(self._row_s * len(next(iter(values.values()))))
+            clock.spend(self._run_s + self._row_s * len(next(iter(values.values()))))
             return values
 
     return Clocked

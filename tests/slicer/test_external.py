@@ -60,6 +60,39 @@ def test_stages_are_whole_and_the_source_keeps_its_files(tmp_path: Path) -> None
         verify(out, threads=1)
 
 
+def sliced_anew(tmp_path: Path, *, beside: str) -> set[str]:
+    """What lies in a folder where a model with weights of its own and three stages was, then one without and two, and in
+    between a file that is neither's."""
+    out = tmp_path / "out"
+    slice_model(saved(tmp_path / "source", heavy(), "tanh2"), out, SliceOptions(stages=3, threads=1, max_batch=2))
+    assert {path.name for path in out.iterdir()} >= {"net.weights", "stage_2.onnx"}
+    (out / beside).write_bytes(b"")
+    whole = heavy().write(tmp_path / "other.onnx", "tanh2")
+    manifest = slice_model(whole, out, OPTIONS)
+    left = {path.name for path in out.iterdir()}
+    assert left >= {"stages.json", *manifest.files}
+    return left - {"stages.json", *manifest.files}
+
+
+@pytest.mark.parametrize("beside", ["profile-0.json", "stage_notes.txt"])
+def test_a_slice_into_the_same_folder_leaves_nothing_of_the_one_before(tmp_path: Path, beside: str) -> None:
+    assert sliced_anew(tmp_path, beside=beside) == {beside}
+    assert sorted(path.name for path in (tmp_path / "source").iterdir()) == ["net.onnx", "net.weights"]
+
+
+@pytest.mark.parametrize("beside", ["mine.onnx", "stage_9.onnx"])
+def test_weights_beside_a_model_that_was_not_sliced_stay(tmp_path: Path, beside: str) -> None:
+    assert sliced_anew(tmp_path, beside=beside) == {beside, "net.weights"}
+
+
+def test_a_manifest_that_names_nothing_for_sure_removes_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    slice_model(saved(tmp_path / "source", heavy(), "tanh2"), out, OPTIONS)
+    (out / "stages.json").write_text("{}")
+    slice_model(heavy().write(tmp_path / "other.onnx", "tanh2"), out, OPTIONS)
+    assert (out / "net.weights").is_file()
+
+
 def test_no_session_is_given_the_weights_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept outside never passes through one protobuf message, which could not hold more than 2 GiB."""
     sizes: list[int] = []

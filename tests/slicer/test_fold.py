@@ -10,6 +10,7 @@ from slicer import SliceOptions, fold, slice_model, verify
 from slicer.load import normalise
 from slicer.sessions import Session
 from tests.slicer import nets
+from tests.slicer.hooked import HookedSession
 
 
 def doubled() -> onnx.ModelProto:
@@ -26,17 +27,8 @@ def doubled() -> onnx.ModelProto:
 def folding_into(domain: str, kind: str) -> type[Session]:
     """Sessions that fold like ONNX Runtime, and write the last operator as another one."""
 
-    class Folding(Session):
-        def __init__(
-            self,
-            model: bytes | Path,
-            *,
-            threads: int,
-            optimise: bool = True,
-            folded_to: Path | None = None,
-            weights: Path | None = None,
-        ) -> None:
-            super().__init__(model, threads=threads, optimise=optimise, folded_to=folded_to, weights=weights)
+    class Folding(HookedSession):
+        def opened(self, model: bytes | Path, folded_to: Path | None) -> None:
             assert folded_to is not None
             folded = onnx.load(folded_to)
             folded.graph.node[-1].domain, folded.graph.node[-1].op_type = domain, kind

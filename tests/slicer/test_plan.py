@@ -1,6 +1,8 @@
 """Whole slices: small networks, and two real models of other people's."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from slicer import Manifest, SliceError, SliceOptions, plan, read_manifest, segments, slice_model, verify
+from slicer import Manifest, SliceError, SliceOptions, payoff, plan, read_manifest, segments, slice_model, verify
 from slicer.load import sha256_of
 from slicer.plan import Analysis, analyse, choose_cuts
 from slicer.sessions import Session
@@ -213,6 +215,62 @@ def blocks(blocks: int) -> nets.Net:
 def residual(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
     path = blocks(13).write(tmp_path_factory.mktemp("residual") / "net.onnx", "end")
     return analyse(path, SliceOptions(stages=4, threads=1))
+
+
+def choice(
+    found: Analysis, middle: Sequence[int], boundary_us: float, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[int], list[str]]:
+    """Where "auto" cuts, and what it says, when the convolutions of the blocks in `middle` take as long for a batch as for
+    a row, and all others ten times as long for ten rows."""
+
+    def in_middle(node: onnx.NodeProto) -> bool:
+        return node.op_type == "Conv" and int(node.name.removeprefix("conv")[:-1]) in middle
+
+    def row_s(node: onnx.NodeProto) -> float:
+        return 0.0 if in_middle(node) else {"Conv": 1e-4}.get(node.op_type, 1e-5)
+
+    clock, said = Clock(), list[str]()
+    with monkeypatch.context() as patch:
+        patch.setattr(segments, "Session", session_on(clock, row_s, lambda node: 4e-4 * in_middle(node)))
+        options = SliceOptions(stages="auto", threads=1, max_batch=8, boundary_us=boundary_us)
+        return [cut.position for cut in choose_cuts(found, options, said.append, clock)][1:-1], said
+
+
+def test_as_many_stages_as_pay(residual: Analysis, monkeypatch: pytest.MonkeyPatch) -> None:
+    cuts, said = choice(residual, (), 0.0, monkeypatch)
+    assert cuts == []  # what favours alike is left whole
+    assert any("chose 1, " in line for line in said)
+    cuts, said = choice(residual, range(5, 9), 0.0, monkeypatch)
+    assert 1 <= len(cuts) < payoff.MOST_STAGES
+    assert cuts[-1] >= 36  # behind the middle, whose last block ends there
+    assert any(f"chose {len(cuts) + 1}, " in line for line in said)
+    assert choice(residual, range(5, 9), 1e5, monkeypatch)[0] == []
+
+
+def test_a_real_network_gets_a_number_of_its_own(tmp_path: Path) -> None:
+    source = nets.chain(6).write(tmp_path / "chain.onnx", "relu5")
+    said: list[str] = []
+    for boundary_us in (0.0, 1e6):
+        options = SliceOptions(stages="auto", threads=1, max_batch=4, boundary_us=boundary_us)
+        manifest = slice_model(source, tmp_path / "out", options, said.append)
+        check(manifest, tmp_path / "out", source)
+        assert 1 <= len(manifest.stages) <= payoff.MOST_STAGES
+    assert len(manifest.stages) == 1  # no batch wins back a second
+    assert sum("in one stage" in line for line in said) == 2
+
+
+def test_a_network_that_cannot_be_cut_is_one_stage(tmp_path: Path) -> None:
+    net = nets.Net()
+    net.op("Relu", "end", net.input("x", "batch", 4))
+    source = net.write(tmp_path / "net.onnx", "end")
+    manifest = slice_model(source, tmp_path / "out", SliceOptions(stages="auto", threads=1, max_batch=2))
+    assert len(manifest.stages) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"stages": 0}, {"stages": True}, {"stages": "few"}, {"boundary_us": -1.0}])
+def test_impossible_options_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="wanted"):
+        SliceOptions(**{"stages": "auto", **wrong})
 
 
 def positions(found: Analysis, clock: Clock, slow: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -5,6 +5,7 @@ import pytest
 from slicer import segments
 from slicer.options import SliceOptions
 from slicer.plan import Analysis, _row
+from slicer.samples import Values
 from slicer.segments import segment_sizes, time_segments, unburden
 from tests.slicer.clock import Clock, session_on
 
@@ -44,4 +45,26 @@ def test_segments_are_timed_in_order(analyses: dict[str, Analysis], monkeypatch:
     assert [part[1] for part in times.latencies_ms] == pytest.approx(wanted)
     assert [part[2] for part in times.latencies_ms] == pytest.approx([2 * part for part in wanted])
     assert times.noise == pytest.approx(0.0)
+    assert (times.tax.run_ms, times.tax.byte_ms) == (pytest.approx(0.0), pytest.approx(0.0))
     assert "timed 3 segments at batch 1, 2" in said[0]
+
+
+def test_what_a_session_costs_each_time_is_tax(analyses: dict[str, Analysis], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = analyses["chain"]
+    clock = Clock()
+    nodes = len(found.graph.data_nodes)
+
+    class Costly(session_on(clock, lambda _: 1.0)):  # type: ignore[misc]
+        def run(self, feeds: object) -> Values:
+            clock.spend(0.25)
+            return super().run(feeds)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(segments, "Session", Costly)
+    cuts = [found.frontier.cuts[place] for place in (0, 2, 4, nodes)]
+    times = time_segments(
+        found.graph, found.probe.tensors, cuts, _row(found, SliceOptions(stages=2)), 4, 1, lambda _: None, clock
+    )
+    assert times.tax.run_ms == pytest.approx(250.0)
+    assert times.tax.byte_ms == pytest.approx(0.0)
+    for part, count in zip(times.untaxed_ms, (2, 2, nodes - 4), strict=True):
+        assert part == pytest.approx({size: 1e3 * count * size for size in (1, 2, 4)})
