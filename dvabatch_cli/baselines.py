@@ -9,12 +9,12 @@ few on at least 50,000 queries.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import product
 
+from dvabatch.batching.limits import Limits
 from dvabatch.batching.profile import Profile
 from dvabatch_cli.config import Config
-from dvabatch_cli.config.policies import AnyPolicy, NormalInputOptions, NormalOptions
-from dvabatch_cli.grids import DELAYS_US, INSTANCES, sizes_up_to
+from dvabatch_cli.config.policies import AnyPolicy, EntryOptions, NormalInputOptions, NormalOptions
+from dvabatch_cli.grids import grid_of
 from dvabatch_cli.search import SEED_OFFSET, Round, Search, pool
 from dvabatch_cli.wiring import Contender, LoadPoint, contender_of, lengths_of, limits_of
 
@@ -37,44 +37,36 @@ def untuned(config: Config, profile: Profile) -> Contender:
     return contender_of(_section("NORMAL_INPUT" if config.lanes else "NORMAL", options), profile, "untuned")
 
 
-def grid(config: Config) -> list[AnyPolicy]:
+def grid(config: Config, limits: Limits) -> list[AnyPolicy]:
     """Every setting of ordinary batching that these engines can run."""
-    engine = config.engine
-    batches = sizes_up_to(engine.max_batch)
-    instances = [count for count in INSTANCES if count <= min(engine.executors_per_stage, engine.buffer_set_size)]
-    kinds = ("NORMAL", "NORMAL_INPUT") if config.lanes else ("NORMAL",)
-    return [
-        _section(
-            kind,
-            {
-                "name": f"swept {kind.removeprefix('NORMAL').strip('_').lower()} b{batch} d{delay_us} i{count}".replace(
-                    "  ", " "
-                ),
-                "max_batch_size": batch,
-                "max_queue_delay_microseconds": delay_us,
-                "instances": count,
-                "preferred_seq_len": config.lanes or None,
-            },
-        )
-        for kind, batch, delay_us, count in product(kinds, batches, DELAYS_US, instances)
-        if batch > 1 or delay_us == 0  # a batch of one waits for nobody
-    ]
+    names = {"NORMAL": "swept", "NORMAL_INPUT": "swept input"} if config.lanes else {"NORMAL": "swept"}
+    lanes = {"max_batch_size": limits.max_batch, "preferred_seq_len": config.lanes or None}
+    kinds = [_section(kind, {"name": name, **lanes}) for kind, name in names.items()]
+    return [_named(setting) for kind in kinds for setting in grid_of(kind, limits)]
+
+
+def _named(setting: AnyPolicy) -> AnyPolicy:
+    """By what it sets, so that a report tells the best few apart."""
+    assert isinstance(setting, EntryOptions)
+    told = f"b{setting.max_batch_size} d{setting.max_queue_delay_microseconds} i{setting.instances}"
+    return setting.model_copy(update={"name": f"{setting.name} {told}"})
 
 
 def swept(
     config: Config, profile: Profile, point: LoadPoint, *, rounds: Sequence[Round] = FULL, say: Callable[[str], None]
 ) -> list[Contender]:
     """The best few settings at a load, best first, by mean response in simulation."""
+    limits = limits_of(config, profile.stages)
     search = Search(
         profile,
-        limits_of(config, profile.stages),
+        limits,
         point.process,
         lengths_of(config, point.process),
         max(config.load.seeds) + SEED_OFFSET,
     )
     with pool() as across:
         ranked = search.ranked(
-            grid(config),
+            grid(config, limits),
             rounds,
             across,
             lambda settings, queries: say(f"sweeping {settings} settings of NORMAL, {queries} queries each, simulated"),

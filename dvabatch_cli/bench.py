@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from dvabatch.reporting.table import comparison_rows, comparison_table, run_rows, runs_table
 from dvabatch_cli.app import app
-from dvabatch_cli.config import Config, load_config
+from dvabatch_cli.config import load_config
 from dvabatch_cli.console import err, one_message, out, print_json, say_next, speaker
 from dvabatch_cli.errors import Exit
 from dvabatch_cli.experiment import Experiment, Finished
@@ -18,45 +19,52 @@ from dvabatch_cli.options import DryRun, Json, Quick, Results, Resume, Set, Trac
 ConfigName = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, or the name of one in configs/.")]
 
 
-@app.command(epilog="Example: dvabatch bench resnet_152_04.json --quick")
-def bench(
-    config: ConfigName,
-    output: Results = None,
-    overrides: Set = None,
-    quick: Quick = False,
-    resume: Resume = False,
-    dry_run: DryRun = False,
-    trace: Trace = False,
-    as_json: Json = False,
-) -> None:
-    """Run an experiment on real engines against an open-loop load, check the answers, and write the report.
+def experiment_command(*, simulated: bool) -> Callable[..., None]:
+    """What `bench` and `simulate` do: they take the same options, said here once."""
+
+    def command(
+        config: ConfigName,
+        output: Results = None,
+        overrides: Set = None,
+        quick: Quick = False,
+        resume: Resume = False,
+        dry_run: DryRun = False,
+        trace: Trace = False,
+        as_json: Json = False,
+    ) -> None:
+        with one_message():
+            loaded = load_config(config, overrides or ())
+            if quick:
+                loaded = loaded.quick()
+            folder = output or Path("results") / (f"{loaded.name}_simulated" if simulated else loaded.name)
+            experiment = Experiment(loaded, folder, simulated=simulated, quick=quick, say=speaker(as_json), trace=trace)
+            if dry_run:
+                _foresee(experiment, as_json=as_json)
+            else:
+                _show(experiment.run(resume=resume), as_json=as_json)
+
+    return command
+
+
+bench = app.command(
+    "bench",
+    epilog="Example: dvabatch bench resnet_152_04.json --quick",
+    help="""Run an experiment on real engines against an open-loop load, check the answers, and write the report.
 
     What the config needs and is not there (model, stages, engines, profile) is made first. Exit code 4 says that a run is
     invalid, 130 that it was interrupted; what was measured is kept either way, and --resume goes on.
-    """
-    with one_message():
-        loaded = _loaded(config, overrides or (), quick=quick)
-        folder = output or Path("results") / loaded.name
-        experiment = Experiment(loaded, folder, simulated=False, quick=quick, say=speaker(as_json), trace=trace)
-        if dry_run:
-            foresee(experiment, as_json=as_json)
-        else:
-            show(experiment.run(resume=resume), as_json=as_json)
+    """,
+)(experiment_command(simulated=False))
 
 
-def _loaded(name: str, overrides: list[str] | tuple[str, ...], *, quick: bool) -> Config:
-    config = load_config(name, overrides)
-    return config.quick() if quick else config
-
-
-def foresee(experiment: Experiment, *, as_json: bool) -> None:
+def _foresee(experiment: Experiment, *, as_json: bool) -> None:
     """What a run would do, without doing it."""
     plan = experiment.foresee()
     if as_json:
         print_json(plan)
 
 
-def show(finished: Finished, *, as_json: bool) -> None:
+def _show(finished: Finished, *, as_json: bool) -> None:
     """The report's tables, what the answers proved, and the exit code."""
     report = finished.report
     if as_json:

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,7 @@ class Experiment:
         self._folder = folder
         self._simulated = simulated
         self._sweep_rounds = baselines.QUICK if quick else baselines.FULL
+        self._tuning = tuning.QUICK if quick else tuning.FULL
         self._say = say
         self._trace = trace
 
@@ -139,6 +140,7 @@ class Experiment:
         count = rates * len(load.seeds) * self._contenders()
         bounds = [bound for bound in (load.duration_s, load.max_duration_s) if bound is not None]
         missing = missing_of(self._config)
+        missing += tuning.missing_of(self._config, self._say, self._tuning, profiled=not missing)
         for what in missing:
             self._say(f"would be made first: {what}")
         bound_s = None if self._simulated or not bounds else count * min(bounds)
@@ -167,7 +169,7 @@ class Experiment:
             bed: Bed = (
                 SimulatedBed(self._config, ground.profile)
                 if self._simulated
-                else opened.enter_context(open_real_bed(self._config, ground.profile, ground.prepared))
+                else opened.enter_context(open_real_bed(self._config, ground.profile, ground.prepared, self._say))
             )
             for number, point in enumerate(points, 1):
                 run = known.get(point.key)
@@ -183,7 +185,8 @@ class Experiment:
     def _points(self, ground: Ground, loads: list[LoadPoint]) -> Iterator[Point]:
         config = self._config
         policies = [
-            contender_of(options, ground.profile) for options in tuning.with_settings(config, ground.profile, self._say)
+            contender_of(options, ground.profile)
+            for options in tuning.with_settings(config, ground.profile, self._say, self._tuning)
         ]
         for load in loads:
             contenders = list(policies)
@@ -222,6 +225,10 @@ class Experiment:
         run = summarise(result.measured)
         run["reasons"] = dict(result.reasons)
         run["correctness"] = result.correctness
+        if result.graphs is not None:
+            run["graphs"] = dict(result.graphs)
+        if result.gpu is not None:
+            run["gpu"] = dict(result.gpu)
         if result.correctness is not None and not result.correctness["passed"]:
             run["valid"] = False
             run["invalid_reasons"] = [
@@ -241,7 +248,7 @@ class Experiment:
             model=model_facts(ground),
             engine=engine_facts(config, ground),
             profile=profile_facts(ground),
-            correctness=_correctness(config, runs.values()),
+            correctness=_correctness(runs.values()),
             runs=list(runs.values()),
             comparison=compare(list(runs.values()), responses),
         )
@@ -273,7 +280,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _correctness(config: Config, runs: Any) -> dict[str, Any] | None:
+def _correctness(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
     """What checking found over all points; None where nothing was checked."""
     checks = [run["correctness"] for run in runs if run.get("correctness") is not None]
     if not checks:
@@ -282,6 +289,6 @@ def _correctness(config: Config, runs: Any) -> dict[str, Any] | None:
         "checked": sum(check["checked"] for check in checks),
         "max_abs_error": max(check["max_abs_error"] for check in checks),
         "max_rel_error": max(check["max_rel_error"] for check in checks),
-        "tolerance": config.checks.tolerance,
+        "tolerance": checks[0]["tolerance"],
         "passed": all(check["passed"] for check in checks),
     }

@@ -103,7 +103,7 @@ def pool() -> Iterator[Map]:
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as opened:
 
         def across(act: Callable[[Trial], float], trials: Sequence[Trial]) -> Iterator[float]:
-            with interrupts_held():  # by the workers, which are started with the first trials
+            with _interrupts_held():  # by the workers, which are started with the first trials
                 return opened.map(act, trials)
 
         try:
@@ -114,7 +114,7 @@ def pool() -> Iterator[Map]:
 
 
 @contextmanager
-def interrupts_held() -> Iterator[None]:
+def _interrupts_held() -> Iterator[None]:
     """A Ctrl-C reaches the whole process group, and is ours to act on: processes started here inherit that it is blocked."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

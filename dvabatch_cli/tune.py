@@ -36,7 +36,9 @@ def tune(config: ConfigName, overrides: Set = None, quick: Quick = False, as_jso
         loaded = load_config(config, overrides or ())
         say = speaker(as_json)
         began_s = time.monotonic()
-        found = _tuned(loaded, lay_ground(loaded, say), QUICK_ROUNDS if quick else ROUNDS, say)
+        ground = lay_ground(loaded, say)
+        policies = tuning.with_settings(loaded, ground.profile, say, tuning.QUICK if quick else tuning.FULL)
+        found = _tuned(loaded, ground, policies, QUICK_ROUNDS if quick else ROUNDS, say)
         say(f"tuned in {time.monotonic() - began_s:.0f} s")
         if as_json:
             print_json({"name": loaded.name, "tuned": found})
@@ -45,8 +47,9 @@ def tune(config: ConfigName, overrides: Set = None, quick: Quick = False, as_jso
         say_next(f"dvabatch simulate {config}", as_json)
 
 
-def _tuned(config: Config, ground: Ground, rounds: Sequence[Round], say: Callable[[str], None]) -> list[dict[str, Any]]:
-    policies = tuning.with_settings(config, ground.profile, say)
+def _tuned(
+    config: Config, ground: Ground, policies: Sequence[AnyPolicy], rounds: Sequence[Round], say: Callable[[str], None]
+) -> list[dict[str, Any]]:
     with pool() as across:
         return [
             _best(config, ground, point, policy, rounds, across, say)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise, product
 from pathlib import Path
+from typing import TypeGuard
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,47 +23,81 @@ from dvabatch.loadgen.processes import Poisson
 from dvabatch.reporting.files import write_text
 from dvabatch_cli.config import Config
 from dvabatch_cli.config.policies import AnyPolicy, AutoOptions, AutoSetting
-from dvabatch_cli.grids import sizes_up_to
+from dvabatch_cli.grids import INSTANCES, sizes_up_to
 from dvabatch_cli.search import Map, Round, Search, pool
 from dvabatch_cli.wiring import limits_of
+from dvabatch_cli.workspace import read_table
 from engines.cache import default_root
 
-UTILIZATIONS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)
 BATCHES = (4, 8, 16, 32)
 DELAYS_OF_WHOLE = (0.0, 0.2, 0.4, 0.8)
-INSTANCES = (1, 2, 4, 8)
-ROUNDS = (Round(1_000, 600), Round(16, 2_500), Round(4, 10_000))
 _SEED = 77_003
 _BEYOND = 1000.0  # the bound of the last setting, which serves whatever comes
 _SETTINGS = TypeAdapter(tuple[AutoSetting, ...])
 
 
-def with_settings(config: Config, profile: Profile, say: Callable[[str], None]) -> list[AnyPolicy]:
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How thoroughly AUTO is tuned: at which loads, and by which rounds of halving at each.
+
+    What is found is kept under a name that ends in `mark`: settings found in a hurry never pass for others.
+    """
+
+    utilizations: Sequence[float]
+    rounds: Sequence[Round]
+    mark: str
+    lasting: str
+
+
+FULL = Effort(
+    (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97),
+    (Round(1_000, 600), Round(16, 2_500), Round(4, 10_000)),
+    mark="",
+    lasting="about a minute",
+)
+QUICK = Effort((0.1, 0.5, 0.9), (Round(1_000, 100), Round(6, 500), Round(2, 1_500)), mark="_quick", lasting="seconds")
+
+
+def with_settings(
+    config: Config, profile: Profile, say: Callable[[str], None], effort: Effort = FULL
+) -> list[AnyPolicy]:
     """The policies of a config; an AUTO without settings gets those tuned for this profile and these limits."""
-    return [_with_settings(policy, config, profile, say) for policy in config.policies]
+    return [
+        policy.model_copy(update={"settings": kept_settings(config, profile, policy, say, effort)})
+        if _lacks_settings(policy)
+        else policy
+        for policy in config.policies
+    ]
 
 
-def _with_settings(policy: AnyPolicy, config: Config, profile: Profile, say: Callable[[str], None]) -> AnyPolicy:
-    if not isinstance(policy, AutoOptions) or policy.settings is not None:
-        return policy
-    limits = limits_of(config, profile.stages)
-    settings = kept_settings(profile, limits, policy.max_batch_size, policy.foresight, say)
-    return policy.model_copy(update={"settings": settings})
+def missing_of(config: Config, say: Callable[[str], None], effort: Effort, *, profiled: bool) -> list[str]:
+    """What would have to be tuned first. With a table it is told exactly; else the profile decides, if it is there."""
+    lacking = [policy for policy in config.policies if _lacks_settings(policy)]
+    kept = ""
+    if lacking and config.engine.backend == "table":
+        assert config.table_path is not None
+        profile = read_table(config.table_path)
+        lacking = [policy for policy in lacking if _read(_kept(config, profile, policy, effort), say) is None]
+    elif profiled:
+        kept = " (if not kept)"
+    return [f"AUTO's settings{kept}, tuned in simulation ({effort.lasting})"] if lacking else []
+
+
+def _lacks_settings(policy: AnyPolicy) -> TypeGuard[AutoOptions]:
+    return isinstance(policy, AutoOptions) and policy.settings is None
 
 
 def kept_settings(
-    profile: Profile, limits: Limits, max_batch: int, foresight: float, say: Callable[[str], None]
+    config: Config, profile: Profile, policy: AutoOptions, say: Callable[[str], None], effort: Effort
 ) -> tuple[AutoSetting, ...]:
     """The tuned settings, from the cache if they were found before."""
-    path = _kept(profile, limits, max_batch, foresight)
-    try:
-        return _SETTINGS.validate_json(path.read_bytes())
-    except FileNotFoundError:
-        pass
-    except ValidationError as error:
-        say(f"{path} is damaged ({error.error_count()} errors): AUTO is tuned anew")
+    path = _kept(config, profile, policy, effort)
+    found = _read(path, say)
+    if found is not None:
+        return found
+    limits = limits_of(config, profile.stages)
     with pool() as across:
-        settings = tune_auto(profile, limits, max_batch, foresight, across, say)
+        settings = tune_auto(profile, limits, policy.max_batch_size, policy.foresight, across, say, effort)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, _SETTINGS.dump_json(settings, indent=1).decode())
     return settings
@@ -74,11 +110,10 @@ def tune_auto(
     foresight: float,
     across: Map,
     say: Callable[[str], None],
-    *,
-    utilizations: Sequence[float] = UTILIZATIONS,
-    rounds: Sequence[Round] = ROUNDS,
+    effort: Effort = FULL,
 ) -> tuple[AutoSetting, ...]:
     """The best setting at each utilization, each serving half-way to the next."""
+    utilizations = effort.utilizations
     lanes = [lane for lane in profile.lanes if lane is not None]
     lengths = UniformLength(1, lanes[-1]) if lanes else None
     mix = None if lengths is None else list(share_per_lane(lengths, lanes).values())
@@ -88,7 +123,7 @@ def tune_auto(
     best: list[AutoSetting] = []
     for utilization in utilizations:
         search = Search(profile, limits, Poisson(utilization * capacity_rps), lengths, _SEED)
-        _, found = search.ranked(candidates, rounds, across, lambda *_: None)[0]
+        _, found = search.ranked(candidates, effort.rounds, across, lambda *_: None)[0]
         assert isinstance(found, AutoOptions)
         assert found.settings is not None
         best.append(found.settings[0])
@@ -134,7 +169,19 @@ def _joined(settings: Sequence[AutoSetting]) -> Iterable[AutoSetting]:
             yield setting
 
 
-def _kept(profile: Profile, limits: Limits, max_batch: int, foresight: float) -> Path:
+def _kept(config: Config, profile: Profile, policy: AutoOptions, effort: Effort) -> Path:
     """Named by everything that the settings depend on."""
-    said = json.dumps([__version__, profile.digest, repr(limits), max_batch, foresight])
-    return default_root() / "tuned" / f"{hashlib.sha256(said.encode()).hexdigest()[:24]}.json"
+    limits = limits_of(config, profile.stages)
+    said = json.dumps([__version__, profile.digest, repr(limits), policy.max_batch_size, policy.foresight])
+    return default_root() / "tuned" / f"{hashlib.sha256(said.encode()).hexdigest()[:24]}{effort.mark}.json"
+
+
+def _read(path: Path, say: Callable[[str], None]) -> tuple[AutoSetting, ...] | None:
+    """The settings in a file; None if there are none, or what is there is damaged, which is said."""
+    try:
+        return _SETTINGS.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        say(f"{path} is damaged ({error.error_count()} errors): AUTO is tuned anew")
+        return None

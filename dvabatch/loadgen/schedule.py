@@ -1,24 +1,16 @@
 """A schedule: every arrival of a run, known and hashed before it starts, so that each policy meets the same one."""
 
 import hashlib
-import json
-import secrets
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from dvabatch.loadgen.errors import LoadFileError
 from dvabatch.loadgen.extent import MAX_NS, NS_PER_S, Nanoseconds, check_positive
 from dvabatch.loadgen.lengths import LengthDistribution, Lengths
-from dvabatch.loadgen.npz import read_npz
 from dvabatch.loadgen.processes import Process
 from dvabatch.loadgen.streams import Stream, check_seed, generator
-
-_FORMAT = 1
 
 _Integer = TypeVar("_Integer", bound=np.signedinteger)
 
@@ -70,45 +62,6 @@ class Schedule:
     def duration_s(self) -> float:
         """From the anchor to the last arrival."""
         return int(self.arrivals_ns[-1]) / NS_PER_S
-
-    def save(self, path: Path) -> Path:
-        """Write the schedule as .npz without pickles, whole or not at all, and return `path`."""
-        about = {"format": _FORMAT, "sha256": self.sha256, "process": self.process}
-        about |= {"rate_rps": float(self.rate_rps).hex(), "seed": self.seed}
-        # Beside the target, since a rename is atomic only within a file system.
-        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-        try:
-            with unfinished.open("xb") as file:
-                write = partial(np.savez, file, about=np.array(json.dumps(about)), arrivals_ns=self.arrivals_ns)
-                if self.lengths is None:
-                    write()
-                else:
-                    write(lengths=self.lengths)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        return path
-
-    @classmethod
-    def load(cls, path: Path) -> "Schedule":
-        """The schedule that `save` wrote; LoadFileError if the file is another one or was changed."""
-        arrays = read_npz(path)
-        try:
-            about = json.loads(str(arrays["about"]))
-            if about["format"] != _FORMAT:
-                raise ValueError(f"format {_FORMAT} was wanted, got {about['format']!r}: make the schedule anew")
-            return cls(
-                arrivals_ns=arrays["arrivals_ns"],
-                lengths=arrays.get("lengths"),
-                sha256=about["sha256"],
-                process=about["process"],
-                rate_rps=float.fromhex(about["rate_rps"]),
-                seed=about["seed"],
-            )
-        except KeyError as error:
-            raise LoadFileError(f"{path}: not a schedule: it holds no {error}") from error
-        except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise LoadFileError(f"{path}: not a schedule that can be replayed: {error}") from error
 
 
 def make_schedule(

@@ -45,10 +45,6 @@ class TensorTable:
             np.copyto(targets[name], sources[name])
         return sum(source.nbytes for source in sources.values())
 
-    @property
-    def bytes_per_set(self) -> int:
-        return sum(self._bytes_of(name) for name in self.layout.rows[0]) * self._max_batch
-
     def _bytes_of(self, name: str) -> int:
         """Bytes per row in the widest lane."""
         return max(lane[name].bytes for lane in self.layout.rows)

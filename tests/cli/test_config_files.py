@@ -14,7 +14,8 @@ from dvabatch_cli.config.policies import HybridDvaOptions, OperatorDvaOptions
 from dvabatch_cli.config.schema import config_schema, schema_text
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-FILES = sorted(CONFIGS.glob("*.json"))
+# claims.json is no config. The model of minilm.json is found where packages are installed: its figure's test loads it.
+FILES = [file for file in sorted(CONFIGS.glob("*.json")) if file.stem not in {"claims", "minilm"}]
 
 
 def test_the_schema_is_current() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,16 @@ import pytest
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.profile import Profile
 from dvabatch_cli import tuning
+from dvabatch_cli.config import load_config
 from dvabatch_cli.config.policies import AutoOptions, AutoSetting, LoadDvaOptions, NormalOptions
 from dvabatch_cli.grids import grid_of
 from dvabatch_cli.search import Map, Round, pool
-from tests.cli.command import LOAD, NORMAL, TABLE, dvabatch, report_of, table_config
+from tests.cli.command import LOAD, NORMAL, TABLE, dvabatch, model_config, report_of, table_config
 
 AUTO = {"scheduler_type": "AUTO"}
 SETTING = {"up_to": 0.5, "max_batch_size": 2}
 SHORT = (Round(1_000, 60), Round(3, 200))
+LITTLE = tuning.Effort((0.2, 0.8), SHORT, "", "no time to speak of")
 LIMITS = Limits(2, 8, 4, 2)
 
 
@@ -26,17 +30,18 @@ def one_by_one(act: object, trials: object) -> object:
 
 
 def tuned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tuning that takes no time to speak of."""
-    monkeypatch.setattr(tuning, "UTILIZATIONS", (0.2, 0.8))
-    monkeypatch.setattr(tuning, "ROUNDS", SHORT)
+    """Tuning that takes no time to speak of, in this process."""
+    monkeypatch.setattr(tuning, "pool", lambda: nullcontext(one_by_one))
+    monkeypatch.setattr("dvabatch_cli.tune.pool", lambda: nullcontext(one_by_one))
+    monkeypatch.setattr(tuning, "FULL", LITTLE)
+    monkeypatch.setattr(tuning, "QUICK", replace(LITTLE, utilizations=(0.5,), mark="_quick"))
 
 
 def test_settings_rise_and_stay_within_the_limits() -> None:
     profile = Profile.from_table(TABLE)
     across: Map = one_by_one  # type: ignore[assignment]
-    found = tuning.tune_auto(
-        profile, LIMITS, 4, 2.0, across, lambda _: None, utilizations=(0.1, 0.5, 0.9), rounds=SHORT
-    )
+    effort = replace(LITTLE, utilizations=(0.1, 0.5, 0.9))
+    found = tuning.tune_auto(profile, LIMITS, 4, 2.0, across, lambda _: None, effort)
     bounds = [setting.up_to for setting in found]
     assert bounds == sorted(set(bounds))
     assert bounds[-1] > 100
@@ -67,6 +72,65 @@ def test_auto_is_tuned_once_and_kept(tmp_path: Path, own_cache: Path, monkeypatc
     third = dvabatch("simulate", config, "-o", tmp_path / "third")
     assert third.code == 0
     assert "is damaged" in third.err
+
+
+def test_what_a_quick_run_tunes_never_passes_for_the_rest(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned(monkeypatch)
+    config = table_config(tmp_path, policies=[AUTO], load=_LOAD)
+    for words, loads, kept in ((["--quick"], "1 loads", 1), ([], "2 loads", 2)):
+        done = dvabatch("simulate", config, "-o", tmp_path / "out", *words)
+        assert done.code == 0
+        assert f"at {loads}, simulated" in done.err
+        assert len(list((own_cache / "tuned").iterdir())) == kept
+    full, quick = sorted((own_cache / "tuned").iterdir(), key=lambda file: len(file.name))
+    assert quick.name == f"{full.stem}_quick.json"
+    again = dvabatch("tune", config, "--quick", "--json")
+    assert again.code == 0
+    assert again.document()["tuned"][0]["options"]["settings"] == json.loads(quick.read_text())
+    assert len(list((own_cache / "tuned").iterdir())) == 2
+
+
+def test_quick_tuning_is_a_small_part_of_the_full() -> None:
+    queries = [
+        len(effort.utilizations) * sum(min(turn.settings, 80) * turn.queries for turn in effort.rounds)
+        for effort in (tuning.QUICK, tuning.FULL)
+    ]
+    assert queries[0] < queries[1] / 20
+
+
+def test_a_dry_run_says_that_auto_would_be_tuned(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned(monkeypatch)
+    config = table_config(tmp_path, policies=[NORMAL, AUTO, {**AUTO, "name": "other"}], load=_LOAD)
+    told = "AUTO's settings, tuned in simulation (no time to speak of)"
+
+    def missing(*words: object) -> object:
+        return dvabatch("simulate", config, "-o", tmp_path / "out", "--dry-run", "--json", *words).document()["missing"]
+
+    assert missing() == missing("--quick") == [told]
+    assert f"would be made first: {told}" in dvabatch("simulate", config, "--dry-run").err
+    assert not own_cache.exists()
+    assert dvabatch("simulate", config, "-o", tmp_path / "out").code == 0
+    assert (missing(), missing("--quick")) == ([], [told])
+    assert missing("--set", "engine.executors_per_stage=1") == [told]  # settings of other limits are others
+    (kept,) = (own_cache / "tuned").iterdir()
+    kept.write_text("[{}]")
+    assert missing() == [told]
+    given = json.dumps([NORMAL, {**AUTO, "settings": [SETTING]}])
+    assert missing("--set", f"policies={given}") == []
+
+
+def test_without_a_profile_auto_would_be_tuned_for_sure(tmp_path: Path, own_cache: Path) -> None:
+    config = model_config(tmp_path, policies=[AUTO])
+    plan = dvabatch("bench", config, "-o", tmp_path / "out", "--dry-run", "--json").document()
+    assert plan["missing"][-2:] == ["their profile", "AUTO's settings, tuned in simulation (about a minute)"]
+    loaded = load_config(str(config))
+    assert tuning.missing_of(loaded, lambda _: None, tuning.QUICK, profiled=True) == [
+        "AUTO's settings (if not kept), tuned in simulation (seconds)"
+    ]
 
 
 def test_given_settings_are_not_tuned(tmp_path: Path, own_cache: Path) -> None:
