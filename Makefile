@@ -3,8 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+FRESH := DVABATCH_CACHE=$(CURDIR)/reproduced/cache
 
-.PHONY: help install install-test demo test lint types unit bench docs lock clean
+.PHONY: help install install-test demo figures reproduce check test lint types unit bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,6 +26,18 @@ install-test: .venv/installed-test  ## the same with the test extras
 
 demo: .venv/installed  ## slice, build, prove and bench ResNet-152 at a small input: results/demo/
 	$(BIN)/dvabatch bench demo.json -o results/demo
+
+figures: .venv/installed  ## draw every figure from the committed results; nothing is run
+	$(BIN)/dvabatch figure all --from results
+
+reproduce: .venv/installed-test  ## run all that the figures rest on from nothing, in reproduced/; says time and disk first
+	@mkdir -p reproduced
+	cd reproduced && $(FRESH) ../$(BIN)/dvabatch figure all --dry-run
+	cd reproduced && $(FRESH) ../$(BIN)/dvabatch figure all
+	cd reproduced && ../$(BIN)/dvabatch check
+
+check: .venv/installed  ## hold the claims against the committed results
+	$(BIN)/dvabatch check --from results
 
 test: lint types unit  ## everything that CI runs
 
@@ -49,4 +62,4 @@ lock:  ## renew the lock files (needs uv)
 	uv pip compile -q --universal --no-header --no-emit-index-url --no-annotate -p 3.10 --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
 
 clean:  ## remove what the targets made, results included
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis results/demo
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis results/demo results/*_quick reproduced

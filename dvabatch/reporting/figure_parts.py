@@ -17,7 +17,7 @@ from .series import Point
 # Paul Tol's "bright" scheme (SRON/EPS/TN/09-002), told apart under the common colour blindnesses; yellow, too faint
 # for lines on white, is left out. Markers and dashes differ too, so that grey prints do.
 _COLOURS: Final = ("#4477AA", "#EE6677", "#228833", "#AA3377", "#66CCEE")
-_MARKERS: Final = ("o", "s", "D", "P", "h")
+_MARKERS: Final = ("o", "s", "D", "P", "h", "X", "*")
 _DASHES: Final[tuple[Any, ...]] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)))
 # role -> colour, marker. Several swept baselines share them and differ in their dashes.
 _BASELINE: Final = {"untuned": ("#999999", "v"), "swept": ("#222222", "^")}
@@ -65,7 +65,7 @@ def looks_of(found: Sequence[Point]) -> dict[str, Look]:
             looks[policy] = Look(colour, marker, dashes, width=1.2, order=4)
     for index, policy in enumerate(policy for policy, its in roles.items() if its == "policy"):
         dashes = _DASHES[index // len(_COLOURS) % len(_DASHES)]
-        looks[policy] = Look(_COLOURS[index % 5], _MARKERS[index % 5], dashes, width=1.7, order=3)
+        looks[policy] = Look(_COLOURS[index % 5], _MARKERS[index % len(_MARKERS)], dashes, width=1.7, order=3)
     return looks
 
 
@@ -92,6 +92,13 @@ def panels_of(drawn: Sequence[Point]) -> tuple[Figure, dict[str, Axes]]:
     for axes in grid[len(loads) :]:
         axes.set_visible(False)
     return figure, dict(zip(loads, grid, strict=False))
+
+
+def rows_of(titles: Sequence[str], columns: int, *, sharey: Any = False) -> tuple[Figure, dict[str, list[Axes]]]:
+    """A row of panels for each title."""
+    figure = Figure(figsize=(1.2 + 3.7 * columns, 0.9 + 2.6 * len(titles)), layout="constrained")
+    grid = figure.subplots(len(titles), columns, squeeze=False, sharey=sharey)
+    return figure, {title: list(row) for title, row in zip(titles, grid, strict=True)}
 
 
 def label_outer_y(panels: Mapping[str, Axes], text: str) -> None:

@@ -10,65 +10,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from .figure_parts import STYLE, Look, label_outer_y, legend, looks_of, note_handle, panels_of, plain_log, say
-from .files import atomic
+from .curves import cdf_lines, latency_scale, line, load_axis, load_of
+from .figure_files import caption, drawing, save
+from .figure_parts import Look, label_outer_y, legend, looks_of, note_handle, panels_of, say
 from .series import Point, mean_rows, points, rows_at
 
 
 def draw_all(report: Mapping[str, Any], directory: Path | str) -> list[Path]:
     """Draws every figure that the report has data for, each as SVG and PNG; returns the files in that order."""
     found = points(report["runs"])
-    folder = Path(directory)
     written: list[Path] = []
-    with mpl.rc_context():
-        mpl.rcdefaults()  # whatever the user's matplotlibrc says
-        mpl.rcParams.update(STYLE)
+    with drawing():
         figures = {
             "latency": latency_figure(found),
             "response_cdf": cdf_figure(found),
             "batch_sizes": batch_figure(found),
         }
         for name, figure in figures.items():
-            if figure is None:
-                continue
-            figure.supxlabel(caption(report), fontsize=7.5, color="#666666", x=0.01, ha="left")
-            for suffix, metadata in (
-                (".svg", {"Date": None, "Creator": "dvabatch"}),
-                (".png", {"Software": "dvabatch"}),
-            ):
-                path = folder / f"{name}{suffix}"
-                with atomic(path) as file:
-                    figure.savefig(file, format=suffix[1:], metadata=metadata)
-                written.append(path)
+            if figure is not None:
+                written += save(figure, Path(directory), name, caption(report))
     return written
-
-
-def caption(report: Mapping[str, Any]) -> str:
-    """What was measured, in a line: experiment, model, backend, precision, queries, seeds."""
-    model, engine = report.get("model") or {}, report.get("engine") or {}
-    parts = [str(report["name"])]
-    if model.get("name") and model["name"] != report["name"]:
-        parts.append(str(model["name"]))
-    if model.get("stages"):
-        parts.append(f"{len(model['stages'])} stages")
-    backend = " ".join(str(engine[key]) for key in ("backend", "version", "precision") if engine.get(key))
-    if backend:
-        parts.append(backend)
-    if any(run.get("admission") == "simulated" for run in report["runs"]):
-        parts.append("simulated")
-    offered = sorted({run["counts"]["offered"] for run in report["runs"]})
-    if offered:
-        low, high = offered[0], offered[-1]
-        parts.append(f"{low:,} queries a run" if low == high else f"{low:,} to {high:,} queries a run")
-    seeds = {run["load"].get("seed") for run in report["runs"]}
-    parts.append(f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}")
-    return " · ".join(parts)
 
 
 def latency_figure(found: Sequence[Point]) -> Figure | None:
@@ -81,17 +47,15 @@ def latency_figure(found: Sequence[Point]) -> Figure | None:
     figure = Figure(figsize=(8.6, 3.9), layout="constrained")
     mean_axes, tail_axes = figure.subplots(1, 2)
     for policy, look in looks.items():
-        line = [point for point in drawn if point.policy == policy]
-        _line(mean_axes, line, [point.mean_ms for point in line], look, relative)
-        _line(tail_axes, line, [point.average("response_ms", "p99") for point in line], look, relative)
+        of_policy = [point for point in drawn if point.policy == policy]
+        line(mean_axes, of_policy, [point.mean_ms for point in of_policy], look, relative)
+        line(tail_axes, of_policy, [point.average("response_ms", "p99") for point in of_policy], look, relative)
     mean_axes.set_title("Mean, with its 95 % interval")
     tail_axes.set_title("99th percentile")
     for axes in (mean_axes, tail_axes):
-        axes.set_xlabel("load (% of capacity)" if relative else "load (queries per second)")
         axes.set_ylabel("response (ms)")
-        loads = sorted({_x(point, relative) for point in drawn})
-        axes.xaxis.set_major_locator(FixedLocator(loads) if len(loads) <= 8 else MaxNLocator(7))
-        _latency_scale(axes)
+        load_axis(axes, drawn, relative)
+        latency_scale(axes)
         if not axes.lines:
             say(axes, "no run has enough answers\nfor a 99th percentile")
     _intervals(mean_axes, drawn, looks, relative)
@@ -112,16 +76,8 @@ def cdf_figure(found: Sequence[Point]) -> Figure | None:
     looks = looks_of(found)
     figure, panels = panels_of(drawn)
     for load, axes in panels.items():
-        for point in (point for point in drawn if point.load_label == load):
-            levels = point.cdf_ms() or []
-            look = looks[point.policy]
-            shares = [100 * step / (len(levels) - 1) for step in range(len(levels))]
-            axes.plot(levels, shares, color=look.colour, linestyle=look.dashes, linewidth=look.width, zorder=look.order)
-        axes.set_xscale("log")
-        plain_log(axes.xaxis, axes.get_xlim())
-        axes.set_ylim(0, 101)
+        cdf_lines(axes, [point for point in drawn if point.load_label == load], looks)
         axes.set_title(f"load {load}")
-        axes.set_xlabel("response (ms)")
     label_outer_y(panels, "queries answered (%)")
     legend(figure, looks, markers=False)
     return figure
@@ -162,25 +118,6 @@ def batch_figure(found: Sequence[Point]) -> Figure | None:
     return figure
 
 
-def _x(point: Point, relative: bool) -> float:
-    return 100 * float(point.load["utilization"]) if relative else point.rate_rps
-
-
-def _line(axes: Axes, line: Sequence[Point], values: Sequence[float | None], look: Look, relative: bool) -> None:
-    known = [(point, value) for point, value in zip(line, values, strict=True) if value is not None]
-    if not known:
-        return
-    xs, ys = [_x(point, relative) for point, _ in known], [value for _, value in known]
-    axes.plot(xs, ys, color=look.colour, linestyle=look.dashes, linewidth=look.width, zorder=look.order)
-    for (point, _), x, y in zip(known, xs, ys, strict=True):
-        face = "white" if point.saturated else look.colour
-        axes.plot(
-            [x], [y], marker=look.marker, color=look.colour, markerfacecolor=face, markersize=5, zorder=look.order
-        )
-        if point.invalid:
-            axes.plot([x], [y], marker="x", color="#222222", markersize=9, markeredgewidth=1.6, zorder=5)
-
-
 def _intervals(axes: Axes, drawn: Sequence[Point], looks: Mapping[str, Look], relative: bool) -> None:
     """The mean's intervals, beside each other, cut where the axes end: a wide one must not flatten the means."""
     bottom, top = axes.get_ylim()
@@ -190,7 +127,7 @@ def _intervals(axes: Axes, drawn: Sequence[Point], looks: Mapping[str, Look], re
             low, high = point.mean_ci95_ms
             aside = ScaledTranslation(1.6 * places[point.policy] / 72, 0, axes.figure.dpi_scale_trans)
             axes.plot(
-                [_x(point, relative)] * 2,
+                [load_of(point, relative)] * 2,
                 [max(low, bottom), min(high, top)],
                 color=looks[point.policy].colour,
                 linewidth=1,
@@ -198,13 +135,3 @@ def _intervals(axes: Axes, drawn: Sequence[Point], looks: Mapping[str, Look], re
                 transform=axes.transData + aside,
             )
     axes.set_ylim(bottom, top)
-
-
-def _latency_scale(axes: Axes) -> None:
-    """Logarithmic where saturated points would flatten all others, else from zero."""
-    values = [float(y) for line in axes.lines for y in line.get_ydata() if float(y) > 0]  # type: ignore[union-attr, arg-type]
-    if values and max(values) > 8 * min(values):
-        axes.set_yscale("log")
-        plain_log(axes.yaxis, axes.get_ylim())
-    else:
-        axes.set_ylim(bottom=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import student
@@ -114,6 +114,24 @@ def points(runs: Sequence[Run]) -> list[Point]:
         of_policy = [Point(label, role, tuple(group)) for group in by_load.values()]
         found += sorted(of_policy, key=lambda point: point.rate_rps)
     return found
+
+
+def contenders(runs: Sequence[Run], by: tuple[str, ...] = ("response_ms", "mean")) -> list[Point]:
+    """As `points`, but each baseline is one line, called by its role: of several settings that are swept, at each load
+    the one whose value `by` is the lowest. It is then the hardest that ordinary batching can be to beat there."""
+    found = points(runs)
+    chosen = [point for point in found if point.role == "policy"]
+    for role in ("untuned", "swept"):
+        by_load: dict[str, list[Point]] = {}
+        for point in (point for point in found if point.role == role):
+            by_load.setdefault(load_id(point.load), []).append(point)
+        best = [min(group, key=lambda point: _or_last(point.average(*by))) for group in by_load.values()]
+        chosen += sorted((replace(point, policy=role) for point in best), key=lambda point: point.rate_rps)
+    return chosen
+
+
+def _or_last(value: float | None) -> float:
+    return math.inf if value is None else value
 
 
 def mean_rows(batches: Counter[int]) -> float | None:

@@ -34,7 +34,8 @@ def summarise(measured: Measured) -> dict[str, Any]:
     cdf = numbers["response_cdf_ms"]
     # Its middle step is the nearest-rank median, whether or not the sample is large enough to print one.
     median_ms = None if cdf is None else cdf[CDF_STEPS // 2]
-    reasons = invalid_reasons(queries, median_ms, measured.error_limit)
+    of_sender = sender_reasons(queries, median_ms)
+    reasons = invalid_reasons(queries, of_sender, measured.error_limit)
     return {
         "policy": dict(measured.policy),
         "role": measured.role,
@@ -43,7 +44,7 @@ def summarise(measured: Measured) -> dict[str, Any]:
         "valid": not reasons,
         "saturated": saturated(queries, measured.admission),
         "invalid_reasons": reasons,
-        "late": bool(sender_reasons(queries, median_ms)),
+        "late": bool(of_sender),
         "error_limit": measured.error_limit,
         **numbers,
         "slo_quantile": quantile,

@@ -7,6 +7,7 @@ A run that breaks a rule is INVALID and says why. A policy that could not keep u
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -26,22 +27,17 @@ _FEWEST_WAITING: Final = 4
 _GROWTH: Final = 1.25
 
 
-def invalid_reasons(queries: Queries, median_response_ms: float | None, error_limit: float) -> list[str]:
+def invalid_reasons(queries: Queries, of_sender: Sequence[str], error_limit: float) -> list[str]:
     """Why the run is INVALID, one sentence a broken rule; empty for a valid run.
 
-    * The sender was late: p99 of the counted lateness > 1 ms and > 5 % of the median response.
-    * It sent at another rate than its schedule: the span from the first to the last counted admission differs from
-      the scheduled span of the same queries by more than 1 %, and by more than the 1 ms that any one may be late.
+    * Those of the sender, as `sender_reasons` finds them.
     * More than `error_limit` of the offered queries failed.
     * Nothing completed, so nothing was measured.
-
-    Lateness counts only where an executor was free between the scheduled instant and the admission (`late_free`);
-    elsewhere the query could not have entered anyway, and its admission is taken to be on time.
     """
     reasons = []
     if queries.count(Status.COMPLETED) == 0:
         reasons.append(f"none of the {len(queries)} offered queries completed: nothing was measured")
-    reasons += sender_reasons(queries, median_response_ms)
+    reasons += of_sender
     failed = queries.count(Status.FAILED)
     if failed > error_limit * len(queries):
         reasons.append(
@@ -51,7 +47,15 @@ def invalid_reasons(queries: Queries, median_response_ms: float | None, error_li
 
 
 def sender_reasons(queries: Queries, median_response_ms: float | None) -> list[str]:
-    """Those that lie with the sender and its host alone: the same measurement, made again, may be free of them."""
+    """Those that lie with the sender and its host alone: the same measurement, made again, may be free of them.
+
+    * The sender was late: p99 of the counted lateness > 1 ms and > 5 % of the median response.
+    * It sent at another rate than its schedule: the span from the first to the last counted admission differs from
+      the scheduled span of the same queries by more than 1 %, and by more than the 1 ms that any one may be late.
+
+    Lateness counts only where an executor was free between the scheduled instant and the admission (`late_free`);
+    elsewhere the query could not have entered anyway, and its admission is taken to be on time.
+    """
     sent = queries.admitted_ns >= 0
     if not sent.any():
         return []

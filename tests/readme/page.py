@@ -7,7 +7,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-PAGES = (README, ROOT / "docs" / "guide.md", ROOT / "docs" / "architecture.md", ROOT / "results" / "README.md")
+PAGES = (
+    README,
+    *(ROOT / "docs" / f"{name}.md" for name in ("guide", "architecture", "reproduce")),
+    ROOT / "results" / "README.md",
+)
 
 _BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")

@@ -23,9 +23,12 @@ LONG = {
     "make demo": ["make", "--dry-run", "demo"],
     "make test": ["make", "--dry-run", "test"],
     "pip install .": [sys.executable, "-m", "pip", "install", "--help"],
+    "dvabatch check": [sys.executable, "-m", "dvabatch_cli", "check", "--help"],
     "dvabatch bench resnet_152_04.json": [sys.executable, "-m", "dvabatch_cli", "bench", "--help"],
 }
-SUBCOMMANDS = ("slice", "build", "profile", "bench", "simulate", "tune", "plot", "model", "cache", "doctor")
+SUBCOMMANDS = (
+    *("slice", "build", "profile", "bench", "simulate", "tune", "plot", "figure", "check", "model", "cache", "doctor"),
+)
 # A machine whose cores are taken may make a sender late: the run is then invalid, and says so. All else is a failure.
 FINE, INVALID = 0, 4
 

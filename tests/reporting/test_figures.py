@@ -7,7 +7,8 @@ from typing import Any
 import matplotlib as mpl
 import pytest
 
-from dvabatch.reporting.figures import batch_figure, caption, cdf_figure, draw_all, latency_figure
+from dvabatch.reporting.figure_files import caption
+from dvabatch.reporting.figures import batch_figure, cdf_figure, draw_all, latency_figure
 from dvabatch.reporting.report import read_report, write_report
 from dvabatch.reporting.series import points
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dvabatch.reporting.measured import IntArray, Queries, Status
-from dvabatch.reporting.validity import invalid_reasons, saturated
+from dvabatch.reporting.validity import invalid_reasons, saturated, sender_reasons
 
 MakeQueries = Callable[..., Queries]
 MS = 1_000_000
@@ -24,31 +24,35 @@ def late(queries: Queries, by_ns: IntArray | int, late_free: bool | None = None)
     return dataclasses.replace(queries, admitted_ns=admitted, done_ns=done, late_free=free)
 
 
+def reasons_of(queries: Queries, median_response_ms: float | None, error_limit: float) -> list[str]:
+    return invalid_reasons(queries, sender_reasons(queries, median_response_ms), error_limit)
+
+
 def test_an_on_time_run_is_valid() -> None:
-    assert invalid_reasons(on_time(), 0.5, 0.0) == []
+    assert reasons_of(on_time(), 0.5, 0.0) == []
 
 
 def test_a_late_sender_needs_both_a_millisecond_and_a_twentieth_of_the_median() -> None:
     queries = late(on_time(), 2 * MS)
-    assert len(invalid_reasons(queries, 39.0, 0.0)) == 1
-    assert invalid_reasons(queries, 40.0, 0.0) == []  # 2 ms is exactly 5 %
-    assert invalid_reasons(late(on_time(), MS), 0.5, 0.0) == []
-    (reason,) = invalid_reasons(late(on_time(), MS + 1000), 0.5, 0.0)
+    assert len(reasons_of(queries, 39.0, 0.0)) == 1
+    assert reasons_of(queries, 40.0, 0.0) == []  # 2 ms is exactly 5 %
+    assert reasons_of(late(on_time(), MS), 0.5, 0.0) == []
+    (reason,) = reasons_of(late(on_time(), MS + 1000), 0.5, 0.0)
     assert "p99 lateness 1.001 ms, wanted at most 1.000 ms" in reason
 
 
 def test_one_late_query_in_a_hundred_is_forgiven_and_two_are_not() -> None:
     by = np.zeros(1000, np.int64)
     by[100:110] = 5 * MS
-    assert invalid_reasons(late(on_time(), by), 0.5, 0.0) == []
+    assert reasons_of(late(on_time(), by), 0.5, 0.0) == []
     by[110] = 5 * MS
-    assert len(invalid_reasons(late(on_time(), by), 0.5, 0.0)) == 1
+    assert len(reasons_of(late(on_time(), by), 0.5, 0.0)) == 1
 
 
 def test_lateness_counts_only_where_an_executor_was_free() -> None:
     queue = late(on_time(), np.arange(1000) * MS, late_free=False)  # admitted at half the scheduled rate
-    assert invalid_reasons(queue, 0.5, 0.0) == []
-    reasons = invalid_reasons(dataclasses.replace(queue, late_free=np.ones(1000, np.bool_)), 0.5, 0.0)
+    assert reasons_of(queue, 0.5, 0.0) == []
+    reasons = reasons_of(dataclasses.replace(queue, late_free=np.ones(1000, np.bool_)), 0.5, 0.0)
     assert len(reasons) == 2
     assert "late" in reasons[0]
     assert "sent 1000 queries in 1.998 s, scheduled in 0.999 s" in reasons[1]
@@ -59,7 +63,7 @@ def test_the_rate_may_be_off_by_one_per_cent(stretch: float, valid: bool) -> Non
     queries = on_time()
     admitted = (queries.arrival_ns * stretch).astype(np.int64)
     done = np.maximum(admitted, queries.arrival_ns) + MS
-    reasons = invalid_reasons(dataclasses.replace(queries, admitted_ns=admitted, done_ns=done), 1e6, 0.0)
+    reasons = reasons_of(dataclasses.replace(queries, admitted_ns=admitted, done_ns=done), 1e6, 0.0)
     assert (reasons == []) == valid
 
 
@@ -67,14 +71,14 @@ def test_a_span_of_a_few_queries_may_be_off_by_what_one_may_be_late() -> None:
     queries = on_time(10)
     by = np.zeros(10, np.int64)
     by[-1] = MS // 2  # 5 % of the span, but only half a millisecond
-    assert invalid_reasons(late(queries, by), 0.5, 0.0) == []
+    assert reasons_of(late(queries, by), 0.5, 0.0) == []
 
 
 @pytest.mark.parametrize(("limit", "valid"), [(0.0, False), (0.009, False), (0.01, True)])
 def test_errors_have_a_limit(limit: float, valid: bool) -> None:
     queries = on_time()
     queries.status[:10] = Status.FAILED
-    reasons = invalid_reasons(queries, 0.5, limit)
+    reasons = reasons_of(queries, 0.5, limit)
     assert (reasons == []) == valid
     assert valid or "10 of 1000 queries failed" in reasons[0]
 
@@ -82,9 +86,9 @@ def test_errors_have_a_limit(limit: float, valid: bool) -> None:
 def test_a_run_without_an_answer_measured_nothing() -> None:
     queries = on_time(10)
     queries.status[:] = Status.REJECTED
-    assert "none of the 10 offered queries completed" in invalid_reasons(queries, None, 0.0)[0]
+    assert "none of the 10 offered queries completed" in reasons_of(queries, None, 0.0)[0]
     none = np.empty(0, np.int64)
-    assert len(invalid_reasons(Queries(none, none, none, np.empty(0, np.uint8)), None, 0.0)) == 1
+    assert len(reasons_of(Queries(none, none, none, np.empty(0, np.uint8)), None, 0.0)) == 1
 
 
 @pytest.mark.parametrize("seed", range(20))
