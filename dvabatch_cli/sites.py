@@ -102,12 +102,18 @@ class GpuSite:
     def settle(self) -> None:
         """Graphs are captured in the rehearsal: a capture takes milliseconds, in which nobody polls."""
         self._launcher.graphs.forget_counts()
+        self._launcher.bytes_bounced = 0
         self._launcher.capturing = False
 
     def facts(self) -> dict[str, int]:
         graphs = self._launcher.graphs
         self._launcher.capturing = True
-        return {"hits": graphs.hits, "misses": graphs.misses, "kept": len(graphs)}
+        return {
+            "hits": graphs.hits,
+            "misses": graphs.misses,
+            "kept": len(graphs),
+            "bytes_bounced": self._launcher.bytes_bounced,
+        }
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 Its JSON form is the latency table of configs/tables/: `stages` (or `lanes`, by longest length, each with `stages`), per
 stage `latency_ms` and `share` by batch size, and beside them `whole`, `batch_sizes`, `launch_us`, `boundary_us`,
-`copy_us_per_row`, `transfer_us_per_row` and `slowdown`. What a table leaves out costs 0; a missing share is 1, a missing
+`copy_us_per_row`, `transfer_us_per_row`, `wake_us` and `slowdown`. What a table leaves out costs 0; a missing share is 1, a missing
 slowdown is the sum.
 """
 
@@ -12,7 +12,7 @@ import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 
 from dvabatch.batching.errors import ProfileError
@@ -41,6 +41,10 @@ class Curve:
         (x0, y0), (x1, y1) = points[i - 1], points[i]
         return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
 
+    def times(self, factor: float) -> Curve:
+        """The same curve, every value multiplied."""
+        return Curve(tuple((x, factor * y) for x, y in self.points))
+
 
 @dataclass(frozen=True, slots=True)
 class StageCurves:
@@ -58,6 +62,7 @@ class Costs:
     boundary_ns: int = 0  # from a stage's end to the next launch of the same batch, host included
     copy_ns_per_row: int = 0  # moving one row between buffer sets
     transfer_ns_per_row: int = 0  # bringing one row of a fresh batch to the device, and its answer back
+    wake_ns: int = 0  # what it adds to a launch that host and device were idle before it
 
 
 class Profile:
@@ -171,6 +176,19 @@ class Profile:
         rates = [b / self._stage_ns[lane][stage][b] for b in range(1, self.max_batch + 1)]
         return next(b for b, rate in enumerate(rates, 1) if rate >= tolerance * max(rates))
 
+    def at_speed(self, factor: float) -> Profile:
+        """The profile of a machine on which everything takes `factor` times as long."""
+        return Profile(
+            self.name,
+            self.lanes,
+            [[StageCurves(stage.latency_ms.times(factor), stage.share) for stage in lane] for lane in self.curves],
+            [None if curve is None else curve.times(factor) for curve in self.whole],
+            self.batch_sizes,
+            Costs(*(round(factor * cost_ns) for cost_ns in astuple(self.costs))),
+            self._slowdown,
+            self.source,
+        )
+
     def to_table(self) -> dict[str, object]:
         """The JSON form, from which `from_table` makes an equal profile."""
 
@@ -191,6 +209,8 @@ class Profile:
         table["copy_us_per_row"] = self.costs.copy_ns_per_row / NS_PER_US
         if self.costs.transfer_ns_per_row:  # engines on the host have none
             table["transfer_us_per_row"] = self.costs.transfer_ns_per_row / NS_PER_US
+        if self.costs.wake_ns:
+            table["wake_us"] = self.costs.wake_ns / NS_PER_US
         if self._slowdown is not None:
             table["slowdown"] = {repr(x): y for x, y in self._slowdown.points}
         return table
@@ -235,7 +255,7 @@ class Profile:
             Costs(
                 *(
                     round(_number(table.get(key, 0), f"{name}: {key}") * NS_PER_US)
-                    for key in ("launch_us", "boundary_us", "copy_us_per_row", "transfer_us_per_row")
+                    for key in ("launch_us", "boundary_us", "copy_us_per_row", "transfer_us_per_row", "wake_us")
                 )
             ),
             _curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,

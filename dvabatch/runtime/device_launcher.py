@@ -3,14 +3,20 @@
 A *track* is a stream with an executor of every stage and one arena that they share: what is on one stream runs in order, so
 no two stages work in it at once. A launch takes a free track, or the track of the launch that it is queued behind. Tracks are
 taken by the place of the batch where possible, so that the same rows meet the same executors: graphs have both baked in.
+
+Batches that begin their buffer set run *in place*, as one graph for all the stages that they go through. Others could lie
+anywhere, and a graph for each of those places would be captured more often than used: they run on a track's own rows, of which
+there is a graph for each size, and are copied there and back on the device, which takes microseconds where launching a stage's
+kernels one by one takes hundreds.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from dvabatch.batching.commands import Launch
 from dvabatch.batching.events import DeviceLost, Event, LaunchFailed, LaunchFinished
@@ -20,7 +26,7 @@ from dvabatch.runtime.graphs import Graphs
 from dvabatch.runtime.padding import PayloadError, fill_row, narrowed
 from engines import device as on_device
 from engines.base import Array
-from engines.device import Device, DeviceError, Executor, Module
+from engines.device import ALIGNMENT, Device, DeviceError, Executor, Module
 from engines.errors import EngineError
 
 ROOM_FOR_GRAPHS = 8192  # some hundred kilobytes each
@@ -37,14 +43,14 @@ class _Flight(NamedTuple):
 class Track:
     """A stream, its executors, and what is in flight on it."""
 
-    __slots__ = ("arena", "bounces", "executors", "flights", "index", "stream")
+    __slots__ = ("arena", "executors", "flights", "index", "rows", "stream")
 
     def __init__(self, index: int, stream: on_device.Stream, stages: int) -> None:
         self.index = index
         self.stream = stream
         self.arena: int | None = None
         self.executors: list[Executor | None] = [None] * stages
-        self.bounces: dict[str, int] = {}  # aligned memory for rows that are not
+        self.rows: dict[str, int] = {}  # memory of its own, by tensor
         self.flights: deque[_Flight] = deque()
 
 
@@ -71,7 +77,9 @@ class DeviceLauncher:
         self._events: list[on_device.Event] = []  # free ones
         self._upload_stream, self._uploaded = device.stream(), device.event()
         self._download_stream = device.stream()
-        self._blocks: list[tuple[int, Array]] = []  # page-locked payloads by address, rising
+        self.bytes_bounced = 0  # to a track's own rows and back
+        self._pinned: list[tuple[int, int, Array]] = []  # page-locked payloads: first byte, behind the last, the memory
+        self._aligned: dict[tuple[int, int], bool] = {}
         self._payload: Callable[[int], Mapping[str, Array] | None] = lambda _: None
         self._pads: Mapping[str, float] = {}
         self._news: list[Event] = []
@@ -87,8 +95,8 @@ class DeviceLauncher:
         room = self._device.pinned(array.nbytes)
         pinned = room.view(array.dtype).reshape(array.shape)
         pinned[...] = array
-        self._blocks.append((_address(room), room))
-        self._blocks.sort(key=lambda block: block[0])
+        first = _address(room)
+        self._pinned.append((first, first + room.nbytes, room))
         return pinned
 
     @property
@@ -114,19 +122,20 @@ class DeviceLauncher:
         news, self._news = self._news, []
         return news
 
-    def prepare(self, places: Sequence[tuple[Place, int]]) -> None:
-        """Captures the graphs of batches at these places and lanes, through all stages, on the tracks they would take."""
-        for place, lane in places:
-            track = self._track(place.buffer_set)
-            for stage in range(len(self._modules)):
-                self._run(track, stage, place, lane)
-            track.stream.synchronize()
+    def prepare(self, buffer_set: int, lane: int, size: int) -> None:
+        """Captures what a batch of this size will need, in place and on the track's own rows."""
+        track, last = self._track(buffer_set), len(self._modules) - 1
+        place = Place(buffer_set, 0, size)
+        self._run(track, 0, last, place, lane)
+        for stage in range(last + 1):
+            if last:
+                self._run(track, stage, stage, place, lane)
+            self._bounce(track, stage, place, lane)
+        track.stream.synchronize()
 
     def repeat(self, track: int, first: int, last: int, place: Place, lane: int) -> None:
         """Queues a span of stages on a track, for timing: nothing is uploaded, downloaded or reported."""
-        at = self._track(track)
-        for stage in range(first, last + 1):
-            self._run(at, stage, place, lane)
+        self._run(self._track(track), first, last, place, lane)
 
     def synchronize(self, track: int) -> None:
         """Waits for what `repeat` queued."""
@@ -178,10 +187,7 @@ class DeviceLauncher:
         home = self._track(launch.place.buffer_set)
         if not home.flights:
             return home
-        for track in self._tracks:
-            if not track.flights:
-                return track
-        return self._track(len(self._tracks))
+        return next((track for track in self._tracks if not track.flights), None) or self._track(len(self._tracks))
 
     def _track(self, index: int) -> Track:
         while len(self._tracks) <= index:
@@ -193,45 +199,70 @@ class DeviceLauncher:
         if launch.first_stage == 0:
             self._upload(launch)
             track.stream.wait(self._uploaded)
-        for stage in range(launch.first_stage, launch.last_stage + 1):
-            self._run(track, stage, launch.place, launch.lane)
+        self._run(track, launch.first_stage, launch.last_stage, launch.place, launch.lane)
 
-    def _run(self, track: Track, stage: int, place: Place, lane: int) -> None:
-        """One stage, as a graph where there is one; a plain run is followed by its capture, while the device is at it."""
-        key = track.index, stage, lane, place
+    def _run(self, track: Track, first: int, last: int, place: Place, lane: int) -> None:
+        """A span of stages: a graph in place, else each stage as a graph on the track's own rows, else plainly."""
+        if place.first_row == 0 or not self.graphs.room:
+            if not self._is_aligned(place, lane):
+                for stage in range(first, last + 1):
+                    self._bounce(track, stage, place, lane)
+                return
+            at = (track.index, first, last, lane, place)
+            self._replay(track, at, lambda: self._in_place(track, first, last, place, lane))
+        else:
+            for stage in range(first, last + 1):
+                self._bounce(track, stage, place, lane)
+
+    def _replay(self, track: Track, key: Hashable, work: Callable[[], None]) -> None:
+        """The graph of this key; where there is none, the work itself, and its capture while the device is at it."""
         graph = self.graphs.find(key)
         if graph is not None:
             track.stream.launch(graph)
             return
-
-        def enqueue() -> None:
-            self._enqueue(track, stage, place, lane)
-
-        enqueue()
+        work()
         if self.capturing:
-            self.graphs.add(key, lambda: track.stream.capture(enqueue))
+            self.graphs.add(key, lambda: track.stream.capture(work))
 
-    def _enqueue(self, track: Track, stage: int, place: Place, lane: int) -> None:
+    def _in_place(self, track: Track, first: int, last: int, place: Place, lane: int) -> None:
+        table, layout = self._table, self._table.layout
+        for stage in range(first, last + 1):
+            names = (*layout.reads[stage], *layout.writes[stage])
+            self._enqueue(track, stage, {name: table.address(place, lane, name) for name in names}, place.rows, lane)
+
+    def _bounce(self, track: Track, stage: int, place: Place, lane: int) -> None:
+        """One stage on the track's own rows, between copies from the place and back."""
+        table, layout, stream = self._table, self._table.layout, track.stream
+        rows = layout.rows[lane]
+        own = {name: self._own(track, name) for name in (*layout.reads[stage], *layout.writes[stage])}
+        for name in layout.reads[stage]:
+            size = place.rows * rows[name].bytes
+            stream.copy(own[name], table.address(place, lane, name), size)
+            self.bytes_bounced += size
+        key = track.index, stage, lane, place.rows
+        self._replay(track, key, lambda: self._enqueue(track, stage, own, place.rows, lane))
+        for name in layout.writes[stage]:
+            size = place.rows * rows[name].bytes
+            stream.copy(table.address(place, lane, name), own[name], size)
+            self.bytes_bounced += size
+
+    def _enqueue(self, track: Track, stage: int, addresses: Mapping[str, int], rows: int, lane: int) -> None:
         executor = track.executors[stage]
         if executor is None:
             executor = track.executors[stage] = self._modules[stage].executor(self._arena(track))
-        table, layout = self._table, self._table.layout
-        rows = layout.rows[lane]
-        addresses: dict[str, int] = {}
-        back: list[str] = []
-        for name in (*layout.reads[stage], *layout.writes[stage]):
-            addresses[name] = table.address(place, lane, name)
-            if not table.is_aligned(place, lane, name):
-                bounce = self._bounce(track, name)
-                if name in layout.reads[stage]:
-                    track.stream.copy(bounce, addresses[name], place.rows * rows[name].bytes)
-                else:
-                    back.append(name)
-                addresses[name] = bounce
-        shapes = {name: (place.rows, *rows[name].shape) for name in layout.reads[stage]}
+        layout = self._table.layout
+        shapes = {name: (rows, *layout.rows[lane][name].shape) for name in layout.reads[stage]}
         executor.enqueue(track.stream, addresses, shapes)
-        for name in back:
-            track.stream.copy(table.address(place, lane, name), addresses[name], place.rows * rows[name].bytes)
+
+    def _is_aligned(self, place: Place, lane: int) -> bool:
+        """Whether engines can be bound to these rows where they lie, in every tensor."""
+        key = lane, place.first_row
+        aligned = self._aligned.get(key)
+        if aligned is None:
+            aligned = self._aligned[key] = all(
+                place.first_row * spec.bytes % ALIGNMENT == 0 for spec in self._table.layout.rows[lane].values()
+            )
+        return aligned
 
     def _arena(self, track: Track) -> int:
         if track.arena is None:
@@ -239,62 +270,63 @@ class DeviceLauncher:
             track.arena = self._device.allocate(most, f"the arena of track {track.index}")
         return track.arena
 
-    def _bounce(self, track: Track, name: str) -> int:
-        bounce = track.bounces.get(name)
-        if bounce is None:
+    def _own(self, track: Track, name: str) -> int:
+        own = track.rows.get(name)
+        if own is None:
             size = self._table.bytes_of(name) * self._table.max_batch
-            bounce = track.bounces[name] = self._device.allocate(size, f"aligned rows of {name!r}")
-        return bounce
+            own = track.rows[name] = self._device.allocate(size, f"track {track.index}'s own rows of {name!r}")
+        return own
 
     # To and from the host -------------------------------------------------------------------------------------------
 
     def _upload(self, launch: Launch) -> None:
         """Page-locked payloads go from where they lie, neighbours at one call; others by way of the place's host rows."""
-        stream, table, place = self._upload_stream, self._table, launch.place
+        stream, table, place, lane = self._upload_stream, self._table, launch.place, launch.lane
         table.settle(stream)
         payloads = [self._payload(query_id) for query_id in launch.query_ids]
         for name in table.layout.inputs:
-            spec = table.layout.rows[launch.lane][name]
-            target = table.address(place, launch.lane, name)
-            runs: list[tuple[int, int, int]] = []  # first row, address, bytes
+            spec = table.layout.rows[lane][name]
+            target, row_bytes = table.address(place, lane, name), spec.bytes
+            staged: Array | None = None
+            staged_at, was_staged = 0, False
+            first, source, behind = 0, 0, 0  # a run of rows: where it begins, where it comes from and ends there
             for row, payload in enumerate(payloads):
                 value = None if payload is None else payload[name]
-                address = None
-                if value is not None and value.shape == spec.shape and value.dtype == spec.dtype:
-                    address = self._pinned_at(value)
+                fits = value is not None and value.shape == spec.shape and value.dtype == spec.dtype
+                address = self._pinned_at(value) if fits and value is not None else None
                 if address is None:
-                    room = table.rows(place, launch.lane, (name,))[name]
-                    if value is None:
-                        room[row] = 0
-                    else:
-                        fill_row(room[row], narrowed(value, room.dtype, name), self._pads.get(name, 0), name)
-                    address = -row - 1  # from the host rows
-                if runs and _follows(runs[-1], row, address, spec.bytes):
-                    first, base, size = runs[-1]
-                    runs[-1] = first, base, size + spec.bytes
-                else:
-                    runs.append((row, address, spec.bytes))
-            for row, address, size in runs:
-                stream.upload(target + row * spec.bytes, self._host_bytes(launch, name, row, address, size))
+                    if staged is None:
+                        staged = table.rows(place, lane, (name,))[name]
+                        staged_at = _address(staged)
+                    _stage(staged[row], value, self._pads.get(name, 0), name)
+                    address = staged_at + row * row_bytes
+                # Staged rows never follow pinned ones: they are other memory, wherever that lies.
+                if row == 0 or address != behind or (address == staged_at + row * row_bytes) != was_staged:
+                    if row:
+                        stream.upload(target + first * row_bytes, self._bytes_at(source, behind, staged))
+                    first, source = row, address
+                behind = address + row_bytes
+                was_staged = address == staged_at + row * row_bytes
+            stream.upload(target + first * row_bytes, self._bytes_at(source, behind, staged))
         stream.record(self._uploaded)
 
-    def _host_bytes(self, launch: Launch, name: str, row: int, address: int, size: int) -> Array:
-        if address < 0:
-            rows = self._table.rows(launch.place, launch.lane, (name,))[name]
-            return rows[row : row + size // max(1, rows[0].nbytes)]
-        base, block = self._blocks[bisect_right(self._blocks, address, key=lambda entry: entry[0]) - 1]
-        return block[address - base : address - base + size]
+    def _bytes_at(self, first: int, behind: int, staged: Array | None) -> Array:
+        """Page-locked memory as bytes: of a pinned payload, or of the place's host rows."""
+        for start, end, room in self._pinned:
+            if start <= first and behind <= end:
+                return room[first - start : behind - start]
+        assert staged is not None
+        start = _address(staged)
+        return staged.reshape(-1).view(np.uint8)[first - start : behind - start]
 
     def _pinned_at(self, value: Array) -> int | None:
         """The address of a page-locked payload."""
-        if not self._blocks or not value.flags.c_contiguous:
+        if not self._pinned or not value.flags.c_contiguous:
             return None
         address = _address(value)
-        at = bisect_right(self._blocks, address, key=lambda entry: entry[0]) - 1
-        if at < 0:
-            return None
-        base, block = self._blocks[at]
-        return address if address + value.nbytes <= base + block.nbytes else None
+        return next(
+            (address for start, end, _ in self._pinned if start <= address and address + value.nbytes <= end), None
+        )
 
     def _download(self, track: Track, launch: Launch, done: on_device.Event) -> None:
         """On a stream of its own, so that what is queued behind does not wait for it."""
@@ -307,12 +339,12 @@ class DeviceLauncher:
         stream.record(done)
 
 
-def _follows(run: tuple[int, int, int], row: int, address: int, row_bytes: int) -> bool:
-    """Whether this row lies right behind a run, where it comes from as well as where it goes."""
-    first, base, size = run
-    if first * row_bytes + size != row * row_bytes or (base < 0) != (address < 0):
-        return False
-    return address < 0 or base + size == address
+def _stage(row: Array, value: Array | None, pad: float, name: str) -> None:
+    """A payload in its host row; zeros where nobody waits for the answer any more."""
+    if value is None:
+        row[...] = 0
+    else:
+        fill_row(row, narrowed(value, row.dtype, name), pad, name)
 
 
 def _address(array: Array) -> int:

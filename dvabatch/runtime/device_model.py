@@ -35,6 +35,7 @@ class DeviceModel:
         self._slow = 1.0
         self._now_ns = 0
         self._work_ns = 0.0
+        self._quiet_ns = -1  # since when nothing is under way
         self.busy_ns = 0  # time with at least one launch on the device
 
     @property
@@ -46,6 +47,10 @@ class DeviceModel:
             end_ns = self._now_ns + left_ns if left_ns > 0 else self._now_ns
             return end_ns if end_ns < soonest else soonest
         return soonest
+
+    def is_idle(self, now_ns: int) -> bool:
+        """Whether nothing has been under way for some time: what ended this instant was."""
+        return not self._on_device and not self._on_host and self._quiet_ns < now_ns
 
     def start(self, launch_id: int, phases: Phases, now_ns: int) -> None:
         """Puts a launch on the device."""
@@ -71,8 +76,10 @@ class DeviceModel:
         while on_host and on_host[0][0] <= now_ns:  # a phase on the host is the first: the device follows
             _, launch_id, phase, phases = heapq.heappop(on_host)
             self._enter(launch_id, phase + 1, phases)
-        if len(finished) > 1:
-            finished.sort()
+        if finished:
+            self._quiet_ns = now_ns
+            if len(finished) > 1:
+                finished.sort()
         return finished
 
     def _tick(self, now_ns: int) -> None:

@@ -30,6 +30,7 @@ from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
 from engines.base import Array
 
 _SHARE_FLOOR = 0.05
+_DEEP = 12  # chains queued on each track
 _CROWDED = 1.25  # from this slowdown on, what is in flight fills the device
 
 
@@ -159,20 +160,24 @@ class DeviceProfiler:
         return shares, Curve(tuple(rising))
 
     def _at_once_ms(self, sizes: Sequence[int]) -> float:
-        """Chains of these sizes, each on a track and in a set of its own, until all have ended."""
+        """A chain of each of these sizes on a track and in a set of its own, again and again, so that all are always busy.
+
+        Queued deep: what the host takes to queue them must not pass for room on the device.
+        """
         last = self._limits.last_stage
         places = [Place(index, 0, size) for index, size in enumerate(sizes)]
         for index, place in enumerate(places):
             self._launcher.repeat(index, 0, last, place, 0)
             self._launcher.synchronize(index)
         times = []
-        for _ in range(3 * self._effort.rounds):
+        for _ in range(self._effort.rounds):
             began_ns = time.perf_counter_ns()
-            for index, place in enumerate(places):
-                self._launcher.repeat(index, 0, last, place, 0)
+            for _ in range(_DEEP):
+                for index, place in enumerate(places):
+                    self._launcher.repeat(index, 0, last, place, 0)
             for index in range(len(places)):
                 self._launcher.synchronize(index)
-            times.append((time.perf_counter_ns() - began_ns) / NS_PER_MS)
+            times.append((time.perf_counter_ns() - began_ns) / NS_PER_MS / _DEEP)
         return median(times)
 
     def _time_costs(self, draft: Profile) -> Costs:
@@ -181,7 +186,9 @@ class DeviceProfiler:
         place = Place(0, 0, 1)
         direct_ns = draft.span_ns(0, self._limits.last_stage, 1, 0)
         most = self._limits.max_batch
-        lone_ns = self._through_driver(draft, Normal(FillOrWait(1, 0, 1)), 1)
+        one_by_one = Normal(FillOrWait(1, 0, 1))
+        busy_ns = self._through_driver(draft, one_by_one, 1, queued=True)
+        lone_ns = self._through_driver(draft, one_by_one, 1)
         full_ns = self._through_driver(draft, Normal(FillOrWait(most, 0, 1)), most)
         steps_ns = self._through_driver(draft, OneByOne(), 1)
         boundaries = max(1, self._limits.last_stage)
@@ -190,17 +197,18 @@ class DeviceProfiler:
             of_rows_ns = full_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (lone_ns - direct_ns)
             row_ns = max(0.0, of_rows_ns / (most - 1))
         return Costs(
-            launch_ns=max(0, round(lone_ns - direct_ns - row_ns)),
+            launch_ns=max(0, round(busy_ns - direct_ns - row_ns)),
             boundary_ns=max(0, round((steps_ns - lone_ns) / boundaries)),
             copy_ns_per_row=self._copy_ns(place),
             transfer_ns_per_row=round(row_ns),
+            wake_ns=max(0, round(lone_ns - busy_ns)),
         )
 
-    def _through_driver(self, draft: Profile, policy: Policy, batch: int) -> float:
-        """Median response of lone batches through an idle runtime."""
+    def _through_driver(self, draft: Profile, policy: Policy, batch: int, *, queued: bool = False) -> float:
+        """Median response of lone batches through an idle runtime; `queued`: median time of each of a queue of them."""
         count = self._effort.queries
         whole_ns = draft.span_ns(0, self._limits.last_stage, batch, 0)
-        gap_ns = 3 * whole_ns + NS_PER_MS
+        gap_ns = 0 if queued else 3 * whole_ns + NS_PER_MS
         machine = Machine(self._limits, draft, policy)
         queries = count * batch
         length = self._limits.lanes[0]
@@ -210,8 +218,9 @@ class DeviceProfiler:
         arrivals_ns = [gap_ns * (index // batch) for index in range(queries)]
         driver.set_anchor(time.perf_counter_ns() + NS_PER_MS)
         driver.run(self._launcher, PullArrivals(arrivals_ns, lengths))
-        spent = np.asarray(journal.done_ns) - np.asarray(journal.arrival_ns)
-        return float(median(spent[queries // 3 :]))  # the first ones met plain launches and their capture
+        done_ns = np.asarray(journal.done_ns)
+        spent = np.diff(np.sort(done_ns)) if queued else done_ns - np.asarray(journal.arrival_ns)
+        return float(median(spent[len(spent) // 3 :]))  # the first ones met plain launches and their capture
 
     def _copy_ns(self, place: Place) -> int:
         """Nanoseconds per row moved between sets, over the boundaries."""
@@ -230,13 +239,9 @@ class DeviceProfiler:
 
 
 def warmed(launcher: DeviceLauncher, limits: Limits) -> Iterator[str]:
-    """Captures the graphs of every batch that begins a set, set by set; says how far it is."""
+    """Captures the graphs of every batch that begins a set, and of every size elsewhere; says how far it is."""
     for buffer_set in range(limits.buffer_sets):
         yield f"capturing graphs, set {buffer_set + 1} of {limits.buffer_sets}"
-        launcher.prepare(
-            [
-                (Place(buffer_set, 0, size), lane)
-                for lane in range(len(limits.lanes))
-                for size in range(1, limits.max_batch + 1)
-            ]
-        )
+        for lane in range(len(limits.lanes)):
+            for size in range(1, limits.max_batch + 1):
+                launcher.prepare(buffer_set, lane, size)

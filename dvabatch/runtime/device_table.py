@@ -10,7 +10,7 @@ from dvabatch.batching.commands import Copy
 from dvabatch.batching.place import Place
 from dvabatch.runtime.shapes import Layout
 from engines.base import Array
-from engines.device import ALIGNMENT, Device, Event, Stream
+from engines.device import Device, Event, Stream
 
 
 class DeviceTable:
@@ -39,10 +39,6 @@ class DeviceTable:
     def bytes_of(self, name: str) -> int:
         """Bytes per row in the widest lane."""
         return max(lane[name].bytes for lane in self.layout.rows)
-
-    def is_aligned(self, place: Place, lane: int, name: str) -> bool:
-        """Whether an engine can be bound to these rows where they lie."""
-        return place.first_row * self.layout.rows[lane][name].bytes % ALIGNMENT == 0
 
     def rows(self, place: Place, lane: int, names: tuple[str, ...]) -> dict[str, Array]:
         """The host's rows of a place in these tensors, as views `[rows, ...]`."""

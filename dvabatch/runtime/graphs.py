@@ -13,7 +13,7 @@ class Graphs:
 
     def __init__(self, room: int) -> None:
         """With no room, nothing is ever captured."""
-        self._room = room
+        self.room = room
         self._graphs: OrderedDict[Hashable, Graph] = OrderedDict()
         self.hits = 0
         self.misses = 0
@@ -33,8 +33,8 @@ class Graphs:
 
     def add(self, key: Hashable, capture: Callable[[], Graph]) -> None:
         """Captures one more, in the place of the one that was not used for longest."""
-        if self._room:
-            while len(self._graphs) >= self._room:
+        if self.room:
+            while len(self._graphs) >= self.room:
                 self._graphs.popitem(last=False)
             self._graphs[key] = capture()
 

@@ -12,7 +12,9 @@ from dvabatch.batching.events import Event
 from dvabatch.runtime.driver import Driver, Starter
 
 _LONGEST_WAIT_NS = 100_000_000  # an interrupt is noticed at least this soon
-_AWAKE_NS = 300_000  # a sleeper may be late by the system's timer slack and more: it wakes this long before it is due
+# A sleeper wakes this long before it is due, and polls: it may be late by more than the system's timer slack, and what has
+# slept finds cold caches, in which every decision takes several times as long.
+_AWAKE_NS = 5_000_000
 
 
 class Pollable(Starter, Protocol):

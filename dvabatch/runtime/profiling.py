@@ -234,19 +234,21 @@ class Profiler:
         place = Place(0, 0, 1)
         self._fill(place, 0)
         direct_ns = median(self._timed(lambda: self._fill(place, 0)) for _ in range(self._effort.most))
+        busy_ns = self._through_driver(draft, Normal(FillOrWait(1, 0, 1)), None)
         spans_ns = self._through_driver(draft, Normal(FillOrWait(1, 0, 1)), direct_ns)
         steps_ns = self._through_driver(draft, OneByOne(), direct_ns)
         boundaries = max(1, len(self._stages) - 1)
         return Costs(
-            launch_ns=max(0, round(spans_ns - direct_ns)),
+            launch_ns=max(0, round(busy_ns - direct_ns)),
             boundary_ns=max(0, round((steps_ns - spans_ns) / boundaries)),
             copy_ns_per_row=self._copy_ns(),
+            wake_ns=max(0, round(spans_ns - busy_ns)),
         )
 
-    def _through_driver(self, draft: Profile, policy: Policy, direct_ns: float) -> float:
-        """Median response of lone queries through an idle runtime."""
+    def _through_driver(self, draft: Profile, policy: Policy, direct_ns: float | None) -> float:
+        """Median response of lone queries through an idle runtime; without `direct_ns`, median time of each of a queue."""
         count = self._effort.most
-        gap_ns = round(direct_ns * 1.5) + 2 * NS_PER_MS
+        gap_ns = 0 if direct_ns is None else round(direct_ns * 1.5) + 2 * NS_PER_MS
         machine = Machine(self._limits, draft, policy)
         journal = Journal(count)
         driver = ThreadedDriver(machine, self._table, JournalObserver(journal))
@@ -258,6 +260,8 @@ class Profiler:
         with going_first():  # as a measured run does
             driver.run(launcher, PullArrivals([gap_ns * index for index in range(count)], lengths))
         launcher.close()
+        if direct_ns is None:
+            return float(median(np.diff(np.sort(np.asarray(journal.done_ns)))))
         return float(median(np.asarray(journal.done_ns) - np.asarray(journal.arrival_ns)))
 
     def _copy_ns(self) -> int:

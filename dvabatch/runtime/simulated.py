@@ -9,6 +9,7 @@ import numpy as np
 from dvabatch.batching.commands import Command, Copy, Deliver, Fail, Forget, Launch, Reject
 from dvabatch.batching.events import Event, LaunchFinished, QueryArrived, TimerFired
 from dvabatch.batching.machine import Machine
+from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
 from dvabatch.runtime.device_model import FULL, NEVER, DeviceModel, Phases
 from dvabatch.runtime.journal import Integers, Journal, Outcome
@@ -21,15 +22,17 @@ class SimulatedDriver:
     """Runs one schedule to its end in virtual time.
 
     What a launch costs: the host's time first, which takes no device share (`launch_ns` and the transfer of its rows for a
-    fresh batch, `boundary_ns` for one that continues, `copy_ns_per_row` for rows that were copied for it), then T of each
-    stage at its share. A launch queued behind another starts when that one ends, at no cost of its own.
+    fresh batch, `boundary_ns` for one that continues, `copy_ns_per_row` for rows that were copied for it, `wake_ns` where
+    everything was idle), then T of each stage at its share. A launch queued behind another starts when that one ends, at no cost of its own.
     """
 
-    def __init__(self, machine: Machine, recorder: Recorder | None = None) -> None:
+    def __init__(self, machine: Machine, recorder: Recorder | None = None, profile: Profile | None = None) -> None:
+        """`profile` is what things cost, where that is not what the machine takes them to cost."""
         self._machine = machine
-        self._profile = machine.profile
+        self._profile = profile or machine.profile
         self._recorder = recorder
-        self._device = DeviceModel(machine.profile.slowdown)
+        self._device = DeviceModel(self._profile.slowdown)
+        self._wake_ns = self._profile.costs.wake_ns
         self._phases: dict[tuple[int, int, int, int, bool], Phases] = {}
         self._copying_ns: dict[int, int] = {}  # by target set, until its next launch
         self._queued: dict[int, Launch] = {}  # by the launch that each waits for
@@ -103,6 +106,8 @@ class SimulatedDriver:
             copying_ns = self._copying_ns.pop(launch.place.buffer_set, 0)
             if copying_ns:
                 phases = (copying_ns, 0), *phases
+        if self._wake_ns and self._device.is_idle(now_ns):
+            phases = (self._wake_ns, 0), *phases
         self._device.start(launch.id, phases, now_ns)
 
     def _work(self, first: int, last: int, batch: int, lane: int, queued: bool) -> Phases:

@@ -1,0 +1,113 @@
+"""Shapes and keys of engines, and what is said where the parser refuses a node. Nothing here needs TensorRT."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from engines.errors import BackendMissingError, EngineError
+from engines.tensorrt import build as building
+from engines.tensorrt.build import engine_key, range_of
+from engines.tensorrt.library import tensorrt
+from engines.tensorrt.options import Range, TensorRTOptions
+from slicer.manifest import TensorSpec
+from tests.engines.tensorrt.stand_ins import NewError, OldError
+
+IMAGE = TensorSpec("input", "float32", ("N", 3, 32, 32))
+TOKENS = TensorSpec("ids", "int64", ("N", "sequence"))
+SQUARE = TensorSpec("mask", "float32", ("N", 1, "sequence", "sequence"))
+ODD = TensorSpec("odd", "float32", ("N", "?"))
+
+
+def test_an_image_has_batches_from_one_to_the_most_and_is_made_for_the_favoured() -> None:
+    found = range_of(IMAGE, 8, TensorRTOptions(max_batch=32))
+    assert found == Range((1, 3, 32, 32), (8, 3, 32, 32), (32, 3, 32, 32))
+    assert range_of(IMAGE, 64, TensorRTOptions(max_batch=4)).best == (4, 3, 32, 32)
+
+
+def test_lengths_are_those_of_the_lanes_on_every_axis_that_follows_them() -> None:
+    options = TensorRTOptions(max_batch=8, lengths=(32, 128, 64))
+    assert range_of(TOKENS, 4, options) == Range((1, 32), (4, 64), (8, 128))
+    assert range_of(SQUARE, 4, options) == Range((1, 1, 32, 32), (4, 1, 64, 64), (8, 1, 128, 128))
+
+
+def test_shapes_that_are_given_go_before_all_others() -> None:
+    own = Range((1, 1), (2, 5), (3, 9))
+    assert range_of(ODD, 8, TensorRTOptions(ranges={"odd": own})) == own
+
+
+@pytest.mark.parametrize(("tensor", "options"), [(TOKENS, TensorRTOptions()), (ODD, TensorRTOptions(lengths=(8,)))])
+def test_a_dimension_that_nobody_tells_is_refused_with_the_options_that_would(
+    tensor: TensorSpec, options: TensorRTOptions
+) -> None:
+    with pytest.raises(EngineError, match=f"'{tensor.name}'.*--lengths.*--min-shapes"):
+        range_of(tensor, 8, options)
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), (1, 3), (4, 3)), ((1, 3), (2, 3), (4, 3, 3)), ((0, 3), (1, 3), (1, 3))])
+def test_shapes_that_do_not_rise_are_refused(shapes: tuple[Any, Any, Any]) -> None:
+    with pytest.raises(ValueError, match="wanted"):
+        Range(*shapes)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"precision": "int4"}, {"max_batch": 0}, {"level": 6}, {"workspace_bytes": 0}],
+    ids=lambda d: next(iter(d)),
+)
+def test_impossible_options_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="wanted"):
+        TensorRTOptions(**wrong)
+
+
+def test_a_key_names_all_that_an_engine_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "version", lambda: "tensorrt 8.6.0")
+    ranges = {"input": Range((1, 3), (2, 3), (4, 3))}
+    base = TensorRTOptions()
+
+    def key(sha: str = "a", halves: tuple[str, ...] = ("x",), options: TensorRTOptions = base, gpu: str = "H") -> str:
+        return engine_key(sha, ranges, halves, options, gpu)
+
+    keys = [key(), key("b"), key(halves=()), key(options=TensorRTOptions("fp16")), key(gpu="A")]
+    keys += [key(options=TensorRTOptions(level=1)), engine_key("a", {}, ("x",), base, "H")]
+    monkeypatch.setattr(building, "version", lambda: "tensorrt 10.0.0")
+    keys.append(key())
+    assert len(set(keys)) == len(keys)
+    monkeypatch.setattr(building, "version", lambda: "tensorrt 8.6.0")
+    assert (
+        key(options=TensorRTOptions(timing_cache=Path("x"))) == key()
+    )  # it makes building faster, and changes nothing
+
+
+class Parser:
+    """Has refused two nodes."""
+
+    num_errors = 2
+
+    def get_error(self, index: int) -> Any:
+        error: Any = (OldError, NewError)[index]()
+        error.desc = lambda: ("unsupported", "no kernel")[index]
+        return error
+
+
+def test_a_refused_operator_is_named_by_its_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [onnx.helper.make_node("Relu", [f"t{i}"], [f"t{i + 1}"], name=f"node_{i}") for i in range(5)]
+    graph = onnx.helper.make_graph(nodes, "g", [onnx.helper.make_tensor_value_info("t0", 1, [1])],
+                                   [onnx.helper.make_tensor_value_info("t5", 1, [1])])  # fmt: skip
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "stage_0.onnx")
+    monkeypatch.setattr(building, "version", lambda: "tensorrt 8.6.0")
+    told = building._refusal(Parser(), tmp_path / "stage_0.onnx")
+    assert told == (
+        "stage_0.onnx: tensorrt 8.6.0 cannot take it: node node_3 (Relu): unsupported; node conv_3 (Relu): no kernel"
+    )
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed here")
+def test_without_tensorrt_the_message_says_what_to_install() -> None:
+    with pytest.raises(BackendMissingError, match=re.escape("pip install 'dvabatch[tensorrt]'")):
+        tensorrt()
