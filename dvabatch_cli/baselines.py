@@ -9,9 +9,12 @@ few on at least 50,000 queries.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.profile import Profile
+from dvabatch.loadgen import Process
+from dvabatch.loadgen.processes import Constant, Gamma, Poisson
 from dvabatch_cli.config import Config
 from dvabatch_cli.config.policies import AnyPolicy, EntryOptions, NormalInputOptions, NormalOptions
 from dvabatch_cli.grids import grid_of
@@ -21,9 +24,10 @@ from dvabatch_cli.wiring import Contender, LoadPoint, contender_of, lengths_of, 
 UNTUNED_BATCH, UNTUNED_DELAY_US = 32, 2000
 BEST = 3
 
-
 FULL = (Round(10_000, 1_000), Round(24, 5_000), Round(4, 50_000))
 QUICK = (Round(10_000, 500), Round(12, 2_000), Round(4, 8_000))
+_STEADY = (Poisson, Constant, Gamma)
+_WHOLE = 10  # times as many queries
 
 
 def untuned(config: Config, profile: Profile) -> Contender:
@@ -67,11 +71,18 @@ def swept(
     with pool() as across:
         ranked = search.ranked(
             grid(config, limits),
-            rounds,
+            _meeting_all(point.process, rounds),
             across,
             lambda settings, queries: say(f"sweeping {settings} settings of NORMAL, {queries} queries each, simulated"),
         )
     return [contender_of(setting, profile, "swept") for _, setting in ranked[:BEST]]
+
+
+def _meeting_all(process: Process, rounds: Sequence[Round]) -> Sequence[Round]:
+    """A load that changes is met whole from the first round: what is best for its beginning may be worst for its end."""
+    if isinstance(process, _STEADY):
+        return rounds
+    return replace(rounds[0], queries=_WHOLE * rounds[0].queries), rounds[-1]
 
 
 def _section(kind: str, options: dict[str, object]) -> AnyPolicy:

@@ -43,6 +43,7 @@ from dvabatch_cli.wiring import (
 from dvabatch_cli.workspace import missing_of
 
 Say = Callable[[str], None]
+_STEADY = 0.1  # a host whose speed before and after a point differs by less is steady
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Experiment:
         self._tuning = tuning.QUICK if quick else tuning.FULL
         self._say = say
         self._trace = trace
+        self._ground: Ground | None = None
 
     def run(self, *, resume: bool = False) -> Finished:
         """All points that are missing, then the report.
@@ -91,7 +93,7 @@ class Experiment:
         with ExitStack() as opened:
             opened.enter_context(ResultsLock(self._folder))
             self._check_folder(resume=resume)
-            ground = lay_ground(config, say)
+            ground = self._ground = lay_ground(config, say)
             say(f"capacity {ground.capacity_rps:.4g} queries/s (whole model, batches up to {config.engine.max_batch})")
             loads = points_of(config, ground.capacity_rps)
             self._estimate(loads)
@@ -203,14 +205,16 @@ class Experiment:
         return baselines.swept(self._config, ground.profile, load, rounds=self._sweep_rounds, say=self._say)
 
     def _one(self, bed: Bed, point: Point) -> dict[str, Any]:
-        """Measures a point, and again while its sender was late: that is the host's doing, and may pass."""
+        """Measures a point, and again while its sender was late or the host unsteady: that is the host's, and may pass."""
         for attempt in range(1, self._config.load.attempts + 1):
             run, queries = self._attempt(bed, point)
             run["attempts"] = attempt
-            if not run["late"]:
+            unsteady = run.get("twin") is not None and not run["twin"]["steady"]
+            if not run["late"] and not unsteady:
                 break
             if attempt < self._config.load.attempts:
-                self._say(f"{_said(point, run)}: {run['invalid_reasons'][0]}; measured again")
+                why = run["invalid_reasons"][0] if run["late"] else "the host's speed changed meanwhile"
+                self._say(f"{_said(point, run)}: {why}; measured again")
         save_point(self._folder, point.key, run, queries)
         return run
 
@@ -235,7 +239,22 @@ class Experiment:
                 *run["invalid_reasons"],
                 f"{result.wrong_answers} of {result.correctness['checked']} checked answers are wrong",
             ]
+        if result.speed is not None:
+            run["twin"] = self._twin(point, result.speed)
         return run, result.measured.queries
+
+    def _twin(self, point: Point, speed: tuple[float, float]) -> dict[str, Any]:
+        """The same point in simulation, at the speed that the host showed before and after."""
+        assert self._ground is not None
+        bed = SimulatedBed(self._config, self._ground.profile)
+        run = summarise(bed.run(point.contender, point.load, point.schedule, speed=sum(speed) / 2).measured)
+        return {
+            "speed": [round(each, 4) for each in speed],
+            "steady": abs(speed[1] - speed[0]) <= _STEADY * min(speed),
+            "saturated": run["saturated"],
+            "response_ms": run["response_ms"],
+            "operations": run["operations"],
+        }
 
     def _finish(self, ground: Ground, runs: Mapping[str, dict[str, Any]], code: Exit) -> Finished:
         """The report of what was measured, figures included."""

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from statistics import median
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -16,7 +18,7 @@ from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal, NormalInput
-from dvabatch.batching.profile import Profile
+from dvabatch.batching.profile import NS_PER_MS, Profile
 from dvabatch.loadgen import Schedule, send
 from dvabatch.reporting.measured import Measured, Queries, StageUse
 from dvabatch.runtime.arrivals import NoArrivals, PullArrivals
@@ -42,6 +44,7 @@ from engines.cuda import CudaDevice
 
 Say = Callable[[str], None]
 _ANCHOR_AHEAD_NS = 50_000_000
+_CANARIES = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Result:
     wrong_answers: int = 0
     graphs: Mapping[str, int] | None = None  # captured graphs used, missed and kept; None where there are none
     gpu: Mapping[str, Any] | None = None  # clocks and energy of a run on a GPU
+    speed: tuple[float, float] | None = None  # how long the whole model took before and after, over the profile's time
 
 
 class Bed(Protocol):
@@ -70,12 +74,21 @@ class SimulatedBed:
         self._config = config
         self._profile = profile
 
-    def run(self, contender: Contender, point: LoadPoint, schedule: Schedule, trace: IO[str] | None = None) -> Result:
+    def run(
+        self,
+        contender: Contender,
+        point: LoadPoint,
+        schedule: Schedule,
+        trace: IO[str] | None = None,
+        speed: float = 1.0,
+    ) -> Result:
+        """With `speed`, everything takes that many times as long, which nobody tells the machine: as on a real host."""
         machine = Machine(
             limits_of(self._config, self._profile.stages, contender.max_queue), self._profile, contender.policy
         )
         recorder = None if trace is None else Recorder(machine, trace)
-        journal = SimulatedDriver(machine, recorder).run(
+        costs = self._profile if speed == 1.0 else self._profile.at_speed(speed)
+        journal = SimulatedDriver(machine, recorder, costs).run(
             schedule.arrivals_ns, schedule.lengths, deadline_ns(self._config)
         )
         measured = _measured(self._config, contender, point, schedule, journal, machine, "simulated")
@@ -95,8 +108,10 @@ class RealBed:
         outputs: Mapping[str, tuple[int, ...]],
         tolerance: float,
         watch: Watch | None = None,
+        canary: Callable[[], float] | None = None,
     ) -> None:
-        """`tolerance` is that of checked answers; `watch` looks at the GPU before and after each run."""
+        """`tolerance` is that of checked answers; `watch` looks at the GPU before and after each run, and `canary` at how
+        long the whole model takes, in milliseconds."""
         self._config = config
         self._profile = profile
         self._site = site
@@ -105,6 +120,7 @@ class RealBed:
         self._free_axes = outputs
         self._tolerance = tolerance
         self._watch = watch
+        self._canary = canary
 
     def run(self, contender: Contender, point: LoadPoint, schedule: Schedule, trace: IO[str] | None = None) -> Result:
         self._warm_up(schedule)
@@ -112,9 +128,12 @@ class RealBed:
             self._serve(contender, schedule, None)
         self._site.settle()
         before = None if self._watch is None else self._watch.look()
+        speed_before = self._speed()
         machine, observer = self._serve(contender, schedule, trace)
         gpu = None if self._watch is None or before is None else self._watch.compare(before)
         graphs = self._site.facts() or None
+        speed_after = self._speed()
+        speed = None if speed_before is None or speed_after is None else (speed_before, speed_after)
         lengths = schedule.lengths
         tally = Tally(self._tolerance)
         answered = [query_id for query_id in self._candidates(schedule) if query_id in observer.answers]
@@ -128,7 +147,13 @@ class RealBed:
             self._config, contender, point, schedule, observer.journal, machine, self._config.load.admission
         )
         correctness = tally.to_json() if tally.checked else None
-        return Result(measured, dict(observer.journal.reasons), correctness, len(wrong), graphs, gpu)
+        return Result(measured, dict(observer.journal.reasons), correctness, len(wrong), graphs, gpu, speed)
+
+    def _speed(self) -> float | None:
+        """How long the whole model takes now, over what the profile says."""
+        if self._canary is None:
+            return None
+        return self._canary() * NS_PER_MS / self._profile.whole_ns(1, len(self._profile.lanes) - 1)
 
     def _warm_up(self, schedule: Schedule) -> None:
         """Queries that no figure counts, all at once, through ordinary batching: memory and caches are then in use."""
@@ -256,11 +281,11 @@ def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None, s
         if prepared is None:
             _, tables = table_stages(profile, limits.max_batch)
             free = {"answer": free_axes(tables[-1].outputs[0])}
-            site = _host_site(list(tables), limits, TokenRows(), list(free))
+            tabled = _host_site(list(tables), limits, TokenRows(), list(free))
             yield RealBed(
                 config,
                 profile,
-                site,
+                tabled,
                 TokenRows(),
                 TableReference(profile.stages),
                 free,
@@ -286,9 +311,23 @@ def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None, s
         stages: list[StageEngine] = [
             opened.enter_context(prepared.open_stage(index, limits.max_batch)) for index in range(limits.stages)
         ]
-        yield RealBed(
-            config, profile, _host_site(stages, limits, rows, list(outputs)), rows, reference, outputs, tolerance
-        )
+        site = _host_site(stages, limits, rows, list(outputs))
+        canary = None
+        if config.checks.twin:
+            lone = opened.enter_context(prepared.open_whole(1))
+            canary = partial(_timed_ms, lone, examples_of(limits, lambda length: rows.row(0, length))[-1])
+        yield RealBed(config, profile, site, rows, reference, outputs, tolerance, canary=canary)
+
+
+def _timed_ms(engine: StageEngine, example: Mapping[str, Array]) -> float:
+    """The median of some runs, in place."""
+    outputs = engine.infer(example)
+    times_ns = []
+    for _ in range(_CANARIES):
+        began_ns = time.perf_counter_ns()
+        engine.run(example, outputs)
+        times_ns.append(time.perf_counter_ns() - began_ns)
+    return median(times_ns) / NS_PER_MS
 
 
 def _host_site(stages: list[StageEngine], limits: Limits, rows: Rows, outputs: list[str]) -> HostSite:

@@ -2,8 +2,8 @@
 
 Its JSON form is the latency table of configs/tables/: `stages` (or `lanes`, by longest length, each with `stages`), per
 stage `latency_ms` and `share` by batch size, and beside them `whole`, `batch_sizes`, `launch_us`, `boundary_us`,
-`copy_us_per_row`, `transfer_us_per_row`, `wake_us` and `slowdown`. What a table leaves out costs 0; a missing share is 1, a missing
-slowdown is the sum.
+`copy_us_per_row`, `transfer_us_per_row`, `wake_us` and `slowdown`. What a table leaves out costs 0; a missing share is 1, a
+missing slowdown is the sum.
 """
 
 from __future__ import annotations

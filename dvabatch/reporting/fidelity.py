@@ -1,4 +1,4 @@
-"""What the simulator says over what was measured: the same policies on the same schedules."""
+"""What the simulator says over what was measured: the same policies on the same schedules, at the speed of the host."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from .curves import load_axis, load_of
 from .errors import ReportError
 from .figure_parts import legend, looks_of, note_handle, rows_of, say
-from .labels import policy_id
-from .series import Point, Run, points
+from .series import Point, points
 
 BANDS: Final = (0.07, 0.15)
 _WHAT: Final = {"mean": "mean", "p99": "99th percentile"}
@@ -25,28 +24,31 @@ class Pair:
     measured: Point
     simulated: Point
 
+    @property
+    def left_out(self) -> bool:
+        """Whether the measurement is invalid, or the host changed its speed meanwhile: nothing can be held against it."""
+        return bool(self.measured.invalid) or not all(run["twin"]["steady"] for run in self.measured.runs)
+
     def ratio(self, number: str) -> float | None:
         """Simulated over measured; None where a percentile has too few answers."""
         over, under = self.simulated.average("response_ms", number), self.measured.average("response_ms", number)
         return None if over is None or not under else over / under
 
 
-def pairs(measured: Mapping[str, Any], simulated: Mapping[str, Any]) -> list[Pair]:
-    """Every policy at every load.
+def pairs(report: Mapping[str, Any]) -> list[Pair]:
+    """Every policy at every load of a report whose points were simulated as well.
 
     Raises:
-        ReportError: a measured run has no simulated one of the same policy and schedule.
+        ReportError: a run has no twin.
     """
-    by_key = {_key(run): run for run in simulated["runs"]}
     found = []
-    for point in points(measured["runs"]):
-        missing = [run for run in point.runs if _key(run) not in by_key]
-        if missing:
+    for point in points(report["runs"]):
+        if any(run.get("twin") is None for run in point.runs):
             raise ReportError(
-                f"{simulated['name']} has no run of {point.policy} at {point.load_label} on the schedule that "
-                f"{measured['name']} met: they are of two profiles; remove both folders and run both anew"
+                f"{report['name']} has a run of {point.policy} at {point.load_label} without a twin: "
+                "measure it with checks.twin set to true"
             )
-        twins = tuple(by_key[_key(run)] for run in point.runs)
+        twins = tuple({**run, "response_ms": run["twin"]["response_ms"]} for run in point.runs)
         found.append(Pair(point, Point(point.policy, point.role, twins)))
     return found
 
@@ -54,7 +56,7 @@ def pairs(measured: Mapping[str, Any], simulated: Mapping[str, Any]) -> list[Pai
 def fidelity_metrics(found: Mapping[str, Sequence[Pair]]) -> dict[str, float]:
     """`mean.resnet_152.normal.30` and the like: ratios. `worst_mean` and `worst_p99`: the largest distance from 1.
 
-    Points whose measurement is invalid stand in no `worst`; `left_out` counts them.
+    Points whose measurement is invalid, or whose host was unsteady, stand in no `worst`; `left_out` counts them.
     """
     metrics: dict[str, float] = {}
     for number in _WHAT:
@@ -66,11 +68,11 @@ def fidelity_metrics(found: Mapping[str, Sequence[Pair]]) -> dict[str, float]:
                     continue
                 load = pair.measured.load_label.split()[0]
                 metrics[f"{number}.{network}.{pair.measured.policy.lower()}.{load}"] = ratio
-                if not pair.measured.invalid:
+                if not pair.left_out:
                     distances.append(abs(ratio - 1))
         if distances:
             metrics[f"worst_{number}"] = max(distances)
-    metrics["left_out"] = float(sum(bool(pair.measured.invalid) for each in found.values() for pair in each))
+    metrics["left_out"] = float(sum(pair.left_out for each in found.values() for pair in each))
     return metrics
 
 
@@ -109,7 +111,3 @@ def fidelity_figure(found: Mapping[str, Sequence[Pair]]) -> Figure | None:
     notes = [note_handle("x", "#222222", "INVALID measurement")] if any(point.invalid for point in every) else []
     legend(figure, looks, notes, lines=False)
     return figure
-
-
-def _key(run: Run) -> tuple[str, str, str]:
-    return policy_id(run["policy"]), str(run["role"]), str(run["load"]["schedule_sha256"])

@@ -153,6 +153,8 @@ class DeviceLauncher:
             raise
         except (EngineError, PayloadError) as error:
             reason = str(error)
+            self._upload_stream.record(self._uploaded)  # rows return only when nothing writes to them any more
+            track.stream.wait(self._uploaded)
         if reason is None and launch.last_stage == len(self._modules) - 1:
             self._download(track, launch, done)
         else:
@@ -203,16 +205,13 @@ class DeviceLauncher:
 
     def _run(self, track: Track, first: int, last: int, place: Place, lane: int) -> None:
         """A span of stages: a graph in place, else each stage as a graph on the track's own rows, else plainly."""
-        if place.first_row == 0 or not self.graphs.room:
-            if not self._is_aligned(place, lane):
-                for stage in range(first, last + 1):
-                    self._bounce(track, stage, place, lane)
-                return
-            at = (track.index, first, last, lane, place)
-            self._replay(track, at, lambda: self._in_place(track, first, last, place, lane))
-        else:
-            for stage in range(first, last + 1):
-                self._bounce(track, stage, place, lane)
+        in_place = place.first_row == 0 or (not self.graphs.room and self._is_aligned(place, lane))
+        if in_place:
+            key = track.index, first, last, lane, place
+            self._replay(track, key, lambda: self._in_place(track, first, last, place, lane))
+            return
+        for stage in range(first, last + 1):
+            self._bounce(track, stage, place, lane)
 
     def _replay(self, track: Track, key: Hashable, work: Callable[[], None]) -> None:
         """The graph of this key; where there is none, the work itself, and its capture while the device is at it."""

@@ -34,6 +34,7 @@ from engines.base import Array, StageEngine
 from engines.priority import going_first
 
 _SHARE_FLOOR = 0.05
+_TURNS = 5  # of what is compared with each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,10 @@ class Effort:
         """How long a profile takes where one query alone takes `once_s`, if batches were no better: an upper guess."""
         times = [once_s * size for size in batch_sizes(limits.max_batch)]
         alone = sum(max(2 * self.least * t, min(self.budget_s, 2 * self.most * t)) for t in times)
-        at_once = sum(max(6 * t, self.budget_s) for t in times) if limits.executors_per_stage > 1 else 0.0
-        return len(limits.lanes) * alone + at_once + 4 * self.most * once_s
+        at_once = (
+            sum(max(6 * _TURNS * t, _TURNS * self.budget_s / 2) for t in times) if limits.executors_per_stage > 1 else 0
+        )
+        return len(limits.lanes) * alone + at_once + _TURNS * (self.least + 2 * self.most) * once_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,33 +190,42 @@ class Profiler:
         points: dict[float, list[float]] = {}
         for size in sizes:
             self._progress(f"running several at once, batch {size}")
-            alone = self._chains_at_once(1, size, chain_ms[size])
-            two = self._chains_at_once(2, size, chain_ms[size])
-            shares[size] = min(1.0, max(_SHARE_FLOOR, two / alone / 2))
+            shares[size] = min(1.0, max(_SHARE_FLOOR, self._slowed(2, size, chain_ms[size]) / 2))
             if most > 2 and size in {sizes[0], sizes[len(sizes) // 2]}:
-                many = self._chains_at_once(most, size, chain_ms[size])
                 total = round(most * shares[size], 3)
                 if total > 1:
-                    points.setdefault(total, []).append(max(1.0, many / alone))
+                    points.setdefault(total, []).append(max(1.0, self._slowed(most, size, chain_ms[size])))
         if not points:
             return shares, None
         return shares, Curve(((1.0, 1.0), *sorted((total, sum(slow) / len(slow)) for total, slow in points.items())))
 
+    def _slowed(self, count: int, size: int, chain_ms: float) -> float:
+        """By how much chains slow down when `count` run at once. Alone and together take turns: a host's speed drifts."""
+        return median(
+            self._chains_at_once(count, size, chain_ms) / self._chains_at_once(1, size, chain_ms) for _ in range(_TURNS)
+        )
+
     def _chains_at_once(self, count: int, size: int, chain_ms: float) -> float:
-        """Mean milliseconds of a chain while `count` of them run without pause, each in a buffer set of its own."""
-        rounds = max(2, min(self._effort.most, math.ceil(self._effort.budget_s * 1000 / 3 / (chain_ms * count))))
+        """Mean milliseconds of a chain while `count` of them run without pause, each in a buffer set of its own.
+
+        Each begins with another stage: batches of a real run are rarely at the same one, where they would find its weights in
+        the processor's cache.
+        """
+        rounds = max(2, min(self._effort.most, math.ceil(self._effort.budget_s * 1000 / 6 / (chain_ms * count))))
         gate = threading.Barrier(count)
         took_ms: list[float] = []
         errors: list[Exception] = []
 
         def work(buffer_set: int) -> None:
             place = Place(buffer_set, 0, size)
+            first = buffer_set * len(self._stages) // count
             try:
                 self._fill(place, 0)
                 gate.wait()
                 began_ns = time.perf_counter_ns()
                 for _ in range(rounds):
-                    self._run_chain(place, 0)
+                    for stage in (*range(first, len(self._stages)), *range(first)):
+                        self._run_stage(stage, place, 0)
                 took_ms.append((time.perf_counter_ns() - began_ns) / NS_PER_MS / rounds)
             except Exception as error:  # noqa: BLE001 -- raised below, where the profile is asked for
                 errors.append(error)
@@ -233,21 +245,26 @@ class Profiler:
         self._progress("timing launches, boundaries and copies")
         place = Place(0, 0, 1)
         self._fill(place, 0)
-        direct_ns = median(self._timed(lambda: self._fill(place, 0)) for _ in range(self._effort.most))
-        busy_ns = self._through_driver(draft, Normal(FillOrWait(1, 0, 1)), None)
-        spans_ns = self._through_driver(draft, Normal(FillOrWait(1, 0, 1)), direct_ns)
-        steps_ns = self._through_driver(draft, OneByOne(), direct_ns)
-        boundaries = max(1, len(self._stages) - 1)
+        one_by_one, boundaries = Normal(FillOrWait(1, 0, 1)), max(1, len(self._stages) - 1)
+        launch_ns, wake_ns, boundary_ns = [], [], []
+        for _ in range(_TURNS):  # what is compared takes turns: a host's speed drifts
+            direct_ns = median(self._timed(lambda: self._fill(place, 0)) for _ in range(self._effort.least))
+            busy_ns = self._through_driver(draft, one_by_one, None)
+            lone_ns = self._through_driver(draft, one_by_one, direct_ns)
+            steps_ns = self._through_driver(draft, OneByOne(), direct_ns)
+            launch_ns.append(busy_ns - direct_ns)
+            wake_ns.append(lone_ns - busy_ns)
+            boundary_ns.append((steps_ns - lone_ns) / boundaries)
         return Costs(
-            launch_ns=max(0, round(busy_ns - direct_ns)),
-            boundary_ns=max(0, round((steps_ns - spans_ns) / boundaries)),
+            launch_ns=max(0, round(median(launch_ns))),
+            boundary_ns=max(0, round(median(boundary_ns))),
             copy_ns_per_row=self._copy_ns(),
-            wake_ns=max(0, round(spans_ns - busy_ns)),
+            wake_ns=max(0, round(median(wake_ns))),
         )
 
     def _through_driver(self, draft: Profile, policy: Policy, direct_ns: float | None) -> float:
         """Median response of lone queries through an idle runtime; without `direct_ns`, median time of each of a queue."""
-        count = self._effort.most
+        count = max(self._effort.least, self._effort.most // 2)
         gap_ns = 0 if direct_ns is None else round(direct_ns * 1.5) + 2 * NS_PER_MS
         machine = Machine(self._limits, draft, policy)
         journal = Journal(count)

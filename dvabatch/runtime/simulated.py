@@ -23,7 +23,8 @@ class SimulatedDriver:
 
     What a launch costs: the host's time first, which takes no device share (`launch_ns` and the transfer of its rows for a
     fresh batch, `boundary_ns` for one that continues, `copy_ns_per_row` for rows that were copied for it, `wake_ns` where
-    everything was idle), then T of each stage at its share. A launch queued behind another starts when that one ends, at no cost of its own.
+    everything was idle), then T of each stage at its share. A launch queued behind another starts when that one ends, at no
+    cost of its own.
     """
 
     def __init__(self, machine: Machine, recorder: Recorder | None = None, profile: Profile | None = None) -> None:

@@ -8,7 +8,15 @@ from dvabatch_cli.config.engine import AUTO, EngineSection, SlicingSection
 from dvabatch_cli.config.error import Finding, shown
 from dvabatch_cli.config.load import LoadOptions, ReplayLoad
 from dvabatch_cli.config.model import InputSection, NetworkModel, OnnxModel
-from dvabatch_cli.config.policies import EntryOptions, FavorOptions, InputDvaOptions, MergeOptions, PolicyOptions
+from dvabatch_cli.config.policies import (
+    AutoOptions,
+    EntryOptions,
+    FavorOptions,
+    InputDvaOptions,
+    MergeOptions,
+    PolicyOptions,
+)
+from dvabatch_cli.config.section import Section
 from dvabatch_cli.config.suggest import did_you_mean, listed
 
 
@@ -107,8 +115,22 @@ class Parts:
                 yield from _at_most(policy, "instances", self.engine.buffer_set_size, "engine.buffer_set_size")
             if merging:
                 yield from _at_most(policy, "max_allow_merge_batchsize", self.engine.max_batch, "engine.max_batch")
+            if isinstance(policy, AutoOptions):
+                yield from self._settings(policy, self.engine)
         if self.stages is not None and merging:
             yield from _at_most(policy, "max_allow_merge_stage", self.stages - 1, "slicing.stages", less=1)
+
+    @staticmethod
+    def _settings(policy: AutoOptions, engine: EngineSection) -> Iterator[Finding]:
+        """Each setting of an AUTO is bound by the engine as a policy of its own would be."""
+        bounds = (
+            ("max_batch_size", engine.max_batch, "engine.max_batch"),
+            ("instances", engine.executors_per_stage, "engine.executors_per_stage"),
+            ("instances", engine.buffer_set_size, "engine.buffer_set_size"),
+        )
+        for index, setting in enumerate(policy.settings or ()):
+            for bound in bounds:
+                yield from (finding.under("settings", index) for finding in _at_most(setting, *bound))
 
     def _favors(self, policy: PolicyOptions) -> Iterator[Finding]:
         favors = policy.favor_per_stage if isinstance(policy, FavorOptions) else None
@@ -136,7 +158,7 @@ class Parts:
             yield Finding(("preferred_seq_len",), "lanes for queries without a length", "load.lengths beside it", hint)
 
 
-def _at_most(policy: PolicyOptions, name: str, limit: int, option: str, *, less: int = 0) -> Iterator[Finding]:
+def _at_most(policy: Section, name: str, limit: int, option: str, *, less: int = 0) -> Iterator[Finding]:
     value = getattr(policy, name)
     if value is not None and value > limit:
         called = f"{option} - {less}" if less else option

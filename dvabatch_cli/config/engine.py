@@ -88,6 +88,10 @@ class ChecksSection(Section):
     """Largest error, relative to the largest magnitude of the whole model's answer; if not given 1e-4 on onnxruntime, and on
     tensorrt by its precision: fp32 1e-3, tf32 5e-3, fp16 2e-2."""
 
+    twin: bool = False
+    """Whether each measured point is also simulated on the same schedule, at the speed that the host showed; a point during
+    which that speed changed is measured again."""
+
     def tolerance_on(self, backend: str, precision: str) -> float:
         """The tolerance of answers from this back end at this precision; the reference is fp32 on the CPU."""
         if self.tolerance is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dvabatch_cli.studies import ablation, batches, cdf, fidelity, latency, lengths, losses, peak, profiles
+from dvabatch_cli.studies import ablation, batches, cdf, changing, fidelity, latency, lengths, losses, peak, profiles
 from dvabatch_cli.studies.study import Reports, Run, Study
 
 STUDIES: Final[dict[str, Study]] = {
@@ -13,6 +13,7 @@ STUDIES: Final[dict[str, Study]] = {
         latency.STUDY,
         peak.STUDY,
         cdf.STUDY,
+        changing.STUDY,
         batches.STUDY,
         profiles.FAVORED,
         profiles.TAX,

@@ -55,6 +55,16 @@ def test_answers_are_proven_for_every_policy(workshop: Path, tmp_path: Path) -> 
     assert [stage["index"] for stage in report["model"]["stages"]] == [0, 1, 2]
 
 
+def test_a_point_has_a_twin_in_simulation_at_the_speed_of_the_host(workshop: Path, tmp_path: Path) -> None:
+    made = model_config(tmp_path, policies=[NORMAL], load=BURST, checks={"sample": 0, "twin": True})
+    dvabatch("bench", made, "--set", "load.attempts=1", "-o", tmp_path / "out")
+    [run] = report_of(tmp_path / "out")["runs"]
+    before, after = run["twin"]["speed"]
+    assert min(before, after) > 0
+    assert run["twin"]["steady"] == (abs(after - before) <= 0.1 * min(before, after))
+    assert run["twin"]["operations"]["new"] > 0 < run["twin"]["response_ms"]["mean"]
+
+
 def test_what_is_missing_is_made_first_and_said(workshop: Path, tmp_path: Path, own_cache: Path) -> None:
     config = model_config(tmp_path, policies=[NORMAL])
     first = dvabatch("bench", config, "-o", tmp_path / "out")

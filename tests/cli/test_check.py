@@ -126,5 +126,5 @@ def test_the_shipped_claims_are_about_figures_that_exist() -> None:
     assert loads == {
         f"auto_over_swept.{network}.{load}"
         for network in ("resnet_152", "unet", "bert_base")
-        for load in (10, 20, 30, 50, 70, 85, 95)
+        for load in (10, 20, 30, 50, 70, 85, 95, "bursts_20", "bursts_200", "steps")
     }

@@ -33,7 +33,7 @@ anything = st.recursive(
 @cache
 def folder_and_bases() -> tuple[Any, list[str]]:
     folder = config_folders()[-2]
-    files = [path for path in sorted(folder.glob("*.json")) if path.stem not in {"claims", "minilm"}]
+    files = [path for path in sorted(folder.glob("*.json")) if path.stem not in {"claims", "minilm", "fidelity_minilm"}]
     shipped = [load_config(path).resolved() for path in files]  # but claims, which are no config, and a model elsewhere
     lengthy = next(each for each in shipped if each["name"] == "bert_base_table")
     changed = [{**(lengthy if "lengths" in load else shipped[0]), "load": load} for load in SHAPES]

@@ -79,6 +79,14 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (policy("LOAD_DVA", max_allow_merge_stage=4), "got 4, wanted at most slicing.stages - 1 (3)"),
     (policy("LOAD_DVA", max_allow_merge_batchsize=64), "got 64, wanted at most engine.max_batch (32)"),
+    (
+        policy("AUTO", settings=[{"up_to": 1, "max_batch_size": 64}]),
+        "settings[0].max_batch_size: got 64, wanted at most engine.max_batch (32)",
+    ),
+    (
+        policy("AUTO", settings=[{"up_to": 1, "max_batch_size": 8}, {"up_to": 2, "max_batch_size": 8, "instances": 5}]),
+        "settings[1].instances: got 5, wanted at most engine.executors_per_stage (4)",
+    ),
     (policy("OPERATOR_DVA", favor_per_stage=[4, 8]), "got 2 values, wanted one for each of slicing.stages (4)"),
     (policy("OPERATOR_DVA", favor_per_stage=[4, 8, 0, 4]), "favor_per_stage[2]: got 0, wanted a number of at least 1"),
     (

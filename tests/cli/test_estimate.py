@@ -15,10 +15,10 @@ def test_estimates_add_up_and_share_nothing() -> None:
 
 
 def test_a_measured_run_is_bound_by_the_time_that_its_points_may_last() -> None:
-    measured, simulated = RUNS["resnet_152"]
-    lasting_s = 3 * 3 * 6 * 20  # loads, seeds, contenders, seconds
+    measured, simulated = RUNS["resnet_152"], next(iter(TABLED.values()))
+    lasting_s = 3 * 2 * 5 * 20  # loads, seeds, contenders, seconds
     assert estimate.of_runs([measured], quick=False).seconds > lasting_s
-    assert estimate.of_runs([simulated], quick=False).seconds < lasting_s
+    assert estimate.of_runs([simulated], quick=False).seconds < 10 * lasting_s
 
 
 def test_a_quick_run_is_a_matter_of_seconds() -> None:

@@ -16,11 +16,12 @@ METRICS = {
     "latency": ("auto_over_swept.resnet_152.30", "auto_over_untuned.bert_base.70", "load_dva_over_swept.resnet_152.70"),
     "peak": ("peak.unet.auto", "peak_over_swept.resnet_152.auto"),
     "cdf": ("p99_ms.bert_base.input_dva.70",),
+    "changing": ("auto_over_untuned.resnet_152.bursts_20", "auto_over_untuned.bert_base.steps"),
     "batches": ("mean_rows.hybrid_dva.1", "mean_rows.normal.0"),
     "favored": ("smallest_of_alone.unet.1", "smallest_of_alone.bert_base.128.3"),
     "tax": ("tax.minilm.1", "tax.fidelity_resnet_152.4"),
     "ablation": ("hybrid_dva_over_swept.resnet_152.30", "normal_over_swept.resnet_152.70"),
-    "fidelity": ("worst_mean", "mean.resnet_152.auto.300", "mean.bert_tiny.input_dva.600"),
+    "fidelity": ("worst_mean", "mean.resnet_152.auto.300", "mean.minilm.input_dva.600"),
     "lengths": ("throughput_rps.normal_input",),
     "losses": ("worst.load_dva", "auto_over_swept.resnet_152.30"),
 }

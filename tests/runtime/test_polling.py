@@ -189,6 +189,26 @@ def test_a_refused_launch_fails_its_own_queries_alone() -> None:
     assert polled.ended(Outcome.COMPLETED)[-1] == 8
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_payload_that_does_not_fit_fails_its_batch_alone(seed: int) -> None:
+    """What was uploaded before it was found out is over before its rows are used again."""
+
+    def payload(query_id: int) -> Mapping[str, Array]:
+        row = token_of(query_id)["query"]
+        return {"query": row.astype("float32") if query_id % 16 == 7 else row}
+
+    run = tokens(POLICIES["NORMAL"], device=FakeDevice(seed))
+    run.payload = payload
+    polled = run.pull([0] * 64)
+    failed = polled.ended(Outcome.FAILED)
+    assert {7, 23, 39, 55} <= set(failed)
+    assert len(failed) == 4 * MAX_BATCH
+    assert all("'query' is float32" in reason for reason in polled.journal.reasons)
+    done = polled.ended(Outcome.COMPLETED)
+    assert len(done) + len(failed) == 64
+    assert all(polled.answers[query]["answer"].tolist() == [query, STAGES] for query in done)
+
+
 def test_a_lost_device_fails_what_was_on_it_and_what_comes_after() -> None:
     polled = tokens(POLICIES["LOAD_DVA"], device=FakeDevice(broken_after=40)).pull(arrivals(100))
     failed, rejected = polled.ended(Outcome.FAILED), polled.ended(Outcome.REJECTED)

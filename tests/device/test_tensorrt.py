@@ -1,0 +1,112 @@
+"""TensorRT on a real GPU: skipped, and said so, where there is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dvabatch_cli.gpu import backend_of
+from engines.cache import EngineCache
+from engines.cuda import CudaDevice
+from engines.errors import BackendMissingError, EngineError
+from tests.cli.command import dvabatch
+
+
+def missing() -> str:
+    """Why these tests cannot run here; empty if they can."""
+    try:
+        backend_of("tensorrt", lambda _: None)
+    except BackendMissingError as error:
+        return str(error)
+    return ""
+
+
+WHY = missing()
+pytestmark = pytest.mark.skipif(bool(WHY), reason=f"no GPU to test on: {WHY}")
+
+POLICIES: list[dict[str, Any]] = [
+    {"scheduler_type": "NORMAL", "instances": 2},
+    {"scheduler_type": "LOAD_DVA", "max_batch_size": 3, "max_allow_merge_batchsize": 8},
+    {"scheduler_type": "OPERATOR_DVA", "favor_per_stage": [2, 4, 2]},
+    {"scheduler_type": "HYBRID_DVA", "max_batch_size": 3, "max_allow_merge_batchsize": 8, "favor_per_stage": [2, 4, 2]},
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVABATCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def config(folder: Path, **engine: Any) -> Path:
+    document = {
+        "name": "gpu",
+        "model": {"network": "tiny_resnet", "input": [3, 32, 32]},
+        "slicing": {"stages": 3},
+        "engine": {"backend": "tensorrt", "max_batch": 8, "builder_optimization_level": 0, **engine},
+        "policies": POLICIES,
+        "load": {"request_rate": 4000, "num_requests": 400, "attempts": 1},
+        "checks": {"sample": 200},
+    }
+    path = folder / "gpu.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("precision", "graphs", "tolerance"), [("fp32", True, 1e-3), ("fp32", False, 1e-3), ("fp16", True, 2e-2)]
+)
+def test_answers_of_every_policy_are_those_of_the_cpu(
+    tmp_path: Path, precision: str, graphs: bool, tolerance: float
+) -> None:
+    made = config(tmp_path, precision=precision, cuda_graphs=graphs)
+    done = dvabatch("bench", made, "-o", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["engine"]["backend"] == "tensorrt", done.err
+    assert report["correctness"]["checked"] == len(POLICIES) * 200
+    assert report["correctness"]["max_rel_error"] <= tolerance
+    assert all(bool(run["graphs"]["hits"]) == graphs for run in report["runs"])
+
+
+def test_a_second_build_is_found_in_the_cache(tmp_path: Path) -> None:
+    model, stages = tmp_path / "tiny.onnx", tmp_path / "tiny.stages"
+    assert dvabatch("model", "tiny_resnet", "-o", model).code == 0
+    assert dvabatch("slice", model, "--stages", "2", "-o", stages).code == 0
+    words = (
+        "build",
+        stages,
+        "--backend",
+        "tensorrt",
+        "--max-batch",
+        "4",
+        "--builder-optimization-level",
+        "0",
+        "--json",
+    )
+    first, second = (json.loads(dvabatch(*words).out) for _ in range(2))
+    assert {engine["cache"] for engine in first.values()} == {"miss"}
+    assert {engine["cache"] for engine in second.values()} == {"hit"}
+    assert len(EngineCache().entries()) >= len(first)
+
+
+def test_memory_that_is_not_there_is_refused_with_its_numbers() -> None:
+    with CudaDevice() as device, pytest.raises(EngineError, match=r"10 buffers need \d+ MB .* are free: lower"):
+        device.allocate(device.memory().total_bytes * 2, "10 buffers")
+
+
+def test_a_context_is_left_behind_by_nobody() -> None:
+    for _ in range(3):
+        with CudaDevice() as device:
+            stream = device.stream()
+            address = device.allocate(1024, "a kilobyte")
+            host = device.pinned(1024)
+            host[:] = 7
+            stream.upload(address, host)
+            stream.download(host, address)
+            stream.synchronize()
+            assert (host == 7).all()

@@ -1,0 +1,75 @@
+"""The profile of a device, measured on one that is none: what is there, and what it is made of, not how long it took."""
+
+from __future__ import annotations
+
+import pytest
+
+from dvabatch.batching.limits import Limits
+from dvabatch.runtime.device_launcher import DeviceLauncher
+from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler, warmed
+from dvabatch.runtime.device_table import DeviceTable
+from dvabatch.runtime.profiling import ProfileRun
+from dvabatch.runtime.shapes import lay_out_modules
+from tests.runtime.fake_device import FakeDevice, FakeModule
+from tests.runtime.rig import quick_table, token_of
+
+EFFORT = DeviceEffort(budget_s=0.0005, rounds=1, queries=6)
+STAGES, MAX_BATCH = 2, 4
+
+
+def profiled(limits: Limits) -> tuple[ProfileRun, DeviceLauncher, list[str]]:
+    lanes = [lane for lane in limits.lanes if lane is not None]
+    _, tables = quick_table(STAGES, MAX_BATCH, lanes)
+    _, wholes = quick_table(1, MAX_BATCH, lanes)
+    device = FakeDevice()
+    examples = [{name: rows[None] for name, rows in token_of(0, lane).items()} for lane in limits.lanes]
+    modules = [FakeModule(table) for table in tables]
+    table = DeviceTable(device, lay_out_modules(modules, examples, ["answer"]), limits.buffer_sets, MAX_BATCH)
+    launcher = DeviceLauncher(device, modules, table)
+    launcher.serve(lambda query_id: token_of(query_id, limits.lanes[0]), {})
+    whole = FakeModule(wholes[0])
+    alone = DeviceTable(device, lay_out_modules([whole], examples, ["answer"]), 1, MAX_BATCH)
+    told: list[str] = []
+    profiler = DeviceProfiler(
+        "fake", "fake 1", (launcher, table), DeviceLauncher(device, [whole], alone), limits, examples,
+        effort=EFFORT, progress=told.append,
+    )  # fmt: skip
+    return profiler.measure(), launcher, told
+
+
+@pytest.mark.parametrize("lanes", [(None,), (4, 8)])
+def test_every_stage_lane_size_and_cost_is_there(lanes: tuple[int | None, ...]) -> None:
+    limits = Limits(STAGES, MAX_BATCH, buffer_sets=4, executors_per_stage=4, lanes=lanes)
+    run, _, told = profiled(limits)
+    profile = run.profile
+    assert (profile.stages, profile.lanes, profile.max_batch) == (STAGES, lanes, MAX_BATCH)
+    assert all(
+        profile.stage_ns(stage, batch, lane) > 0 and 0 < profile.share(stage, batch, lane) <= 1
+        for lane in range(len(lanes))
+        for stage in range(STAGES)
+        for batch in range(1, MAX_BATCH + 1)
+    )
+    assert all(profile.whole_ns(batch, 0) > 0 for batch in range(1, MAX_BATCH + 1))
+    assert sorted(run.slicing_tax) == [1, 2, 4]
+    assert profile.costs.copy_ns_per_row > 0
+    assert profile.slowdown(1.0) == 1.0 <= profile.slowdown(3.0)
+    assert "fake 1" in profile.source
+    assert any("at once" in line for line in told)
+
+
+def test_one_executor_has_the_device_to_itself() -> None:
+    run, _, _ = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=1))
+    assert {run.profile.share(0, batch, 0) for batch in range(1, MAX_BATCH + 1)} == {1.0}
+
+
+def test_warming_up_captures_every_size_of_every_set_once() -> None:
+    limits = Limits(STAGES, MAX_BATCH, buffer_sets=3, executors_per_stage=2)
+    _, launcher, _ = profiled(limits)
+    before = len(launcher.graphs)
+    assert len(list(warmed(launcher, limits))) == 3
+    # In place: the whole span and each stage; on the track's own rows: each stage.
+    assert len(launcher.graphs) == limits.buffer_sets * MAX_BATCH * (1 + 2 * STAGES)
+    assert before <= len(launcher.graphs)
+    launcher.graphs.forget_counts()
+    list(warmed(launcher, limits))
+    assert launcher.graphs.misses == 0
