@@ -47,5 +47,6 @@ def change_figure(found: Mapping[str, Mapping[tuple[str, str], Ratio]]) -> Figur
         axes.grid(visible=False, axis="x")
         axes.set_title(f"against {role}")
         axes.set_ylabel(f"mean response / {role}'s")
-    panels[0].legend(loc="lower left", fontsize=7.5)
+    bars, said = panels[0].get_legend_handles_labels()
+    figure.legend(bars, said, loc="outside upper left", ncols=len(said), fontsize=8)
     return figure

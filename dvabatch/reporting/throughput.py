@@ -41,7 +41,7 @@ def throughput_figure(report: Mapping[str, Any]) -> Figure | None:
         mean = math.fsum(values) / len(values)
         axes.barh(place, mean, color=looks[point.policy].colour, height=0.65)
         axes.plot([min(values), max(values)], [place, place], color="#222222", linewidth=1.2)
-        axes.text(mean, place, f"  {mean:,.4g}" + (" INVALID" if point.invalid else ""), va="center", fontsize=8)
+        axes.text(max(values), place, f"  {mean:,.4g}" + (" INVALID" if point.invalid else ""), va="center", fontsize=8)
     axes.set_yticks(range(len(found)), [point.policy for point in reversed(found)])
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.15)

@@ -37,5 +37,6 @@ def test_each_baseline_has_a_panel_and_each_load_a_bar() -> None:
     assert figure is not None
     [axes] = figure.axes
     assert [bar.get_height() for bar in axes.patches] == [0.9, 1.1, 1.0]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["bursts", "steps"]
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["bursts", "steps"]
     assert change_figure({"swept": {}}) is None
