@@ -72,10 +72,20 @@ class WaitingRoom:
         if wanted <= queue.keys():
             self.count -= len(query_ids)
             return list(map(queue.pop, query_ids))
-        found = [self.find(query_id) for query_id in query_ids]
-        if any(entry is None or entry[0] > lane for entry in found):
-            return None
-        return [self.remove(entry[0], entry[1].id) for entry in found if entry is not None]
+        queues = self._queues[: lane + 1]
+        found: list[tuple[dict[int, Query], Query]] = []
+        for query_id in query_ids:  # on the way of every mixed batch: no calls
+            for queue in queues:
+                query = queue.get(query_id)
+                if query is not None:
+                    found.append((queue, query))
+                    break
+            else:
+                return None
+        self.count -= len(found)
+        for queue, query in found:
+            del queue[query.id]
+        return [query for _, query in found]
 
     def remove(self, lane: int, query_id: int) -> Query:
         self.count -= 1
