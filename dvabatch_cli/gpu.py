@@ -34,8 +34,8 @@ from engines.cuda import CudaDevice
 from engines.device import Device, Module
 from engines.errors import BackendMissingError
 from engines.onnxruntime import OnnxRuntimeOptions
+from engines.tensorrt.binding import version
 from engines.tensorrt.build import ENGINE_FILE, build
-from engines.tensorrt.library import version
 from engines.tensorrt.module import TensorRTModule
 from engines.tensorrt.options import TensorRTOptions
 from slicer import Manifest, TensorSpec, checked_manifest

@@ -13,7 +13,7 @@ import onnx
 from engines.cache import CachedEngine, EngineCache
 from engines.errors import EngineError
 from engines.tensorrt import release
-from engines.tensorrt.library import Complaints, tensorrt, version
+from engines.tensorrt.binding import Complaints, tensorrt, version
 from engines.tensorrt.options import Range, TensorRTOptions
 from slicer.manifest import TensorSpec
 

@@ -9,7 +9,7 @@ from typing import Any
 from engines.device import ALIGNMENT, Stream
 from engines.errors import EngineError
 from engines.tensorrt import release
-from engines.tensorrt.library import Complaints, tensorrt, version
+from engines.tensorrt.binding import Complaints, tensorrt, version
 from slicer.manifest import TensorSpec
 
 # TensorRT's own translation fails under releases of NumPy that have no `np.bool`.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import pytest
 
 from engines.errors import BackendMissingError, EngineError
 from engines.tensorrt import build as building
+from engines.tensorrt.binding import tensorrt
 from engines.tensorrt.build import engine_key, range_of
-from engines.tensorrt.library import tensorrt
 from engines.tensorrt.options import Range, TensorRTOptions
 from slicer.manifest import TensorSpec
 from tests.engines.tensorrt.stand_ins import NewError, OldError
@@ -107,7 +107,8 @@ def test_a_refused_operator_is_named_by_its_node(tmp_path: Path, monkeypatch: py
     )
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed here")
-def test_without_tensorrt_the_message_says_what_to_install() -> None:
+def test_without_tensorrt_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)  # whether or not it is installed here
+    tensorrt.cache_clear()
     with pytest.raises(BackendMissingError, match=re.escape("pip install 'dvabatch[tensorrt]'")):
         tensorrt()

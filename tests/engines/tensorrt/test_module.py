@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engines.errors import EngineError
-from engines.tensorrt import library, module
+from engines.tensorrt import binding, module
 from engines.tensorrt.module import TensorRTModule
 from slicer.manifest import TensorSpec
 
@@ -149,6 +149,6 @@ def test_a_plan_of_another_release_or_device_is_refused_with_what_to_do(engine: 
 
 
 def test_complaints_keep_the_last_words() -> None:
-    complaints = library.Complaints.__new__(library.Complaints)
+    complaints = binding.Complaints.__new__(binding.Complaints)
     complaints.said = ["one", "two", "three", "four"]
     assert complaints.last() == "two; three; four"
