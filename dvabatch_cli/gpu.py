@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from dvabatch import __version__
 from dvabatch.batching.limits import Limits
 from dvabatch.runtime.device_launcher import ROOM_FOR_GRAPHS, DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler
 from dvabatch.runtime.device_table import DeviceTable
-from dvabatch.runtime.profiling import Effort
+from dvabatch.runtime.profiling import Effort, ProfileRun
 from dvabatch.runtime.shapes import lay_out_modules
 from dvabatch_cli.errors import CommandError
 from dvabatch_cli.workspace import (
     MeasuredProfile,
     Prepared,
     examples_of,
+    kept_profile,
     prepare,
     profile_of,
-    read_profile,
     told,
-    write_json,
 )
 from engines.base import Array
 from engines.cache import CachedEngine, EngineCache
@@ -207,39 +203,20 @@ def gpu_profile_of(
     effort: DeviceEffort | None = None,
 ) -> MeasuredProfile:
     """The profile of these engines on this GPU, measured if it has not been (or `again`)."""
-    file = prepared.folder / f"profile-{_profile_key(prepared, limits)}.json"
-    if not again:
-        found = read_profile(file)
-        if found is not None:
-            return found
-    say(f"measuring the profile on {prepared.gpu}")
-    examples = examples_of(limits, row)
-    with CudaDevice() as device, open_launcher(prepared, limits, examples, device) as stages:
-        whole = prepared.load_whole()
-        outputs = [tensor.name for tensor in prepared.manifest.outputs]
-        whole_table = DeviceTable(device, lay_out_modules([whole], examples, outputs), 1, limits.max_batch)
-        whole_launcher = DeviceLauncher(device, [whole], whole_table, graphs=prepared.graphs)
-        lone = {name: value[0] for name, value in examples[0].items()}
-        pinned = {name: stages[0].pin(value) for name, value in lone.items()}
-        stages[0].serve(lambda _: pinned, {})
-        run = DeviceProfiler(
-            prepared.manifest.name, f"{prepared.version} on {prepared.gpu}, {prepared.precision}", stages, whole_launcher,
-            limits, examples, effort=effort, progress=say,
-        ).measure()  # fmt: skip
-    tax = {str(size): round(value, 4) for size, value in run.slicing_tax.items()}
-    write_json(file, {**run.profile.to_table(), "slicing_tax": tax})
-    return MeasuredProfile(run.profile, tax, fresh=True)
 
+    def measure() -> ProfileRun:
+        say(f"measuring the profile on {prepared.gpu}")
+        examples = examples_of(limits, row)
+        with CudaDevice() as device, open_launcher(prepared, limits, examples, device) as stages:
+            whole = prepared.load_whole()
+            outputs = [tensor.name for tensor in prepared.manifest.outputs]
+            whole_table = DeviceTable(device, lay_out_modules([whole], examples, outputs), 1, limits.max_batch)
+            whole_launcher = DeviceLauncher(device, [whole], whole_table, graphs=prepared.graphs)
+            pinned = {name: stages[0].pin(value[0]) for name, value in examples[0].items()}
+            stages[0].serve(lambda _: pinned, {})
+            return DeviceProfiler(
+                prepared.manifest.name, f"{prepared.version} on {prepared.gpu}, {prepared.precision}", stages,
+                whole_launcher, limits, examples, effort=effort, progress=say,
+            ).measure()  # fmt: skip
 
-def _profile_key(prepared: PreparedGpu, limits: Limits) -> str:
-    facts = [
-        [engine.key for engine in prepared.engines],
-        prepared.gpu,
-        prepared.graphs > 0,
-        limits.max_batch,
-        limits.executors_per_stage,
-        limits.buffer_sets,
-        list(limits.lanes),
-        __version__,
-    ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+    return kept_profile(prepared, limits, [prepared.gpu, prepared.graphs > 0], measure, again=again)

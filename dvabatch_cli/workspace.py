@@ -24,7 +24,7 @@ from dvabatch.batching.place import Place
 from dvabatch.batching.profile import Profile
 from dvabatch.models import write_network
 from dvabatch.models.registry import registry
-from dvabatch.runtime.profiling import Effort, Profiler
+from dvabatch.runtime.profiling import Effort, Profiler, ProfileRun
 from dvabatch.runtime.shapes import lay_out
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch_cli.config import Config
@@ -238,44 +238,44 @@ def profile_of(
     effort: Effort | None = None,
 ) -> MeasuredProfile:
     """The profile of these engines under these limits, measured if it has not been (or `again`)."""
-    file = prepared.folder / f"profile-{_profile_key(prepared, limits)}.json"
-    if not again:
-        found = read_profile(file)
-        if found is not None:
-            return found
     effort = effort or Effort()
-    once_s = sum(stage.latency_ms.get(1, 0.0) for stage in prepared.manifest.stages) / 1e3
-    say(f"measuring the profile, about {effort.estimate_s(once_s, limits):.0f} s")
-    with ExitStack() as opened:
-        stages = [opened.enter_context(prepared.open_stage(index, limits.max_batch)) for index in range(limits.stages)]
-        whole = opened.enter_context(prepared.open_whole(limits.max_batch))
-        examples = examples_of(limits, row)
-        outputs = [tensor.name for tensor in prepared.manifest.outputs]
-        table = TensorTable(lay_out(stages, examples, outputs), limits.buffer_sets, limits.max_batch)
-        table.rows(Place(0, 0, 1), 0, ())
-        run = Profiler(
-            prepared.manifest.name, stages, whole, table, limits, examples, effort=effort, progress=say
-        ).measure()
+
+    def measure() -> ProfileRun:
+        once_s = sum(stage.latency_ms.get(1, 0.0) for stage in prepared.manifest.stages) / 1e3
+        say(f"measuring the profile, about {effort.estimate_s(once_s, limits):.0f} s")
+        with ExitStack() as opened:
+            stages = [opened.enter_context(prepared.open_stage(at, limits.max_batch)) for at in range(limits.stages)]
+            whole = opened.enter_context(prepared.open_whole(limits.max_batch))
+            examples = examples_of(limits, row)
+            outputs = [tensor.name for tensor in prepared.manifest.outputs]
+            table = TensorTable(lay_out(stages, examples, outputs), limits.buffer_sets, limits.max_batch)
+            table.rows(Place(0, 0, 1), 0, ())
+            return Profiler(
+                prepared.manifest.name, stages, whole, table, limits, examples, effort=effort, progress=say
+            ).measure()
+
+    facts = [prepared.options.threads, len(os.sched_getaffinity(0))]
+    return kept_profile(prepared, limits, facts, measure, again=again)
+
+
+def kept_profile(
+    prepared: Prepared, limits: Limits, facts: Sequence[object], measure: Callable[[], ProfileRun], *, again: bool
+) -> MeasuredProfile:
+    """The profile of these engines, limits and `facts` of the machine from the workspace; measured and kept otherwise."""
+    engines = [engine.key for engine in prepared.engines]
+    bounds = [limits.max_batch, limits.executors_per_stage, limits.buffer_sets, list(limits.lanes)]
+    said = json.dumps([engines, *facts, *bounds, __version__])
+    file = prepared.folder / f"profile-{hashlib.sha256(said.encode()).hexdigest()[:12]}.json"
+    found = None if again else _read_profile(file)
+    if found is not None:
+        return found
+    run = measure()
     tax = {str(size): round(value, 4) for size, value in run.slicing_tax.items()}
     write_json(file, {**run.profile.to_table(), "slicing_tax": tax})
     return MeasuredProfile(run.profile, tax, fresh=True)
 
 
-def _profile_key(prepared: Prepared, limits: Limits) -> str:
-    facts = [
-        [engine.key for engine in prepared.engines],
-        prepared.options.threads,
-        len(os.sched_getaffinity(0)),
-        limits.max_batch,
-        limits.executors_per_stage,
-        limits.buffer_sets,
-        list(limits.lanes),
-        __version__,
-    ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
-
-
-def read_profile(file: Path) -> MeasuredProfile | None:
+def _read_profile(file: Path) -> MeasuredProfile | None:
     """A profile from before; None if there is none, or what is there cannot be read (it is then measured again)."""
     try:
         table = json.loads(file.read_text())
