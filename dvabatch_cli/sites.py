@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
 
 from dvabatch.batching.machine import Machine
 from dvabatch.runtime.device_launcher import DeviceLauncher
@@ -20,7 +20,6 @@ from engines.base import Array, StageEngine
 from engines.priority import going_first
 
 Payload = Callable[[int], Mapping[str, Array]]
-Drive = Callable[[Callable[[Starter], None]], None]
 # How long a thread that computes in Python may keep the interpreter. Short looks better and is worse: the driver, forced to
 # hand it over, then waits until the other thread has had its turn on a core that the engines fill.
 _SWITCH_INTERVAL_S = 5e-3
@@ -29,13 +28,13 @@ _SWITCH_INTERVAL_S = 5e-3
 class Site(Protocol):
     """Stages that are open, and the memory of their buffer sets."""
 
-    def driver(self, machine: Machine, observer: Observer, recorder: Recorder | None = None) -> Driver:  # type: ignore[type-arg]
+    def driver(self, machine: Machine, observer: Observer, recorder: Recorder | None = None) -> Driver[Any]:
         """A driver for one run."""
 
-    @contextmanager
-    def starter(self, driver: Driver, payload: Payload, pads: Mapping[str, float]) -> Iterator[Starter]:  # type: ignore[type-arg]
+    def starter(
+        self, driver: Driver[Any], payload: Payload, pads: Mapping[str, float]
+    ) -> AbstractContextManager[Starter]:
         """What starts that run's launches; when the block is left, nothing of it runs any more."""
-        yield NotImplemented
 
     @property
     def rehearses(self) -> bool:

@@ -302,7 +302,6 @@ def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None, s
             examples = examples_of(limits, lambda length: rows.row(0, length))
             launcher, table = opened.enter_context(open_launcher(prepared, limits, examples, device))
             rows.pin(launcher.pin)
-            launcher.serve(lambda query_id: rows.row(query_id, limits.lanes[-1]), rows.pads)
             for step in warmed(launcher, limits):
                 say(step)
             watch = opened.enter_context(open_watch())

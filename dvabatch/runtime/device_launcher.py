@@ -6,8 +6,8 @@ taken by the place of the batch where possible, so that the same rows meet the s
 
 Batches that begin their buffer set run *in place*, as one graph for all the stages that they go through. Others could lie
 anywhere, and a graph for each of those places would be captured more often than used: they run on a track's own rows, of which
-there is a graph for each size, and are copied there and back on the device, which takes microseconds where launching a stage's
-kernels one by one takes hundreds.
+there is a graph for each size, and are copied there and back on the device: that is two copies a stage, where launching it
+plainly is a call for each of its kernels.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from engines.base import Array
 from engines.device import ALIGNMENT, Device, DeviceError, Executor, Module
 from engines.errors import EngineError
 
-ROOM_FOR_GRAPHS = 8192  # some hundred kilobytes each
+ROOM_FOR_GRAPHS = 8192  # each takes memory of the device
 
 
 class _Flight(NamedTuple):
