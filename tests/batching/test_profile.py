@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dvabatch.batching.errors import ProfileError
-from dvabatch.batching.profile import Curve, Profile
+from dvabatch.batching.profile import Costs, Curve, Profile
 
 MS = 1_000_000
 
@@ -179,3 +179,18 @@ def test_a_curve_goes_through_its_points_and_never_leaves_its_neighbours(points:
 def test_a_curve_needs_rising_points(points: tuple[tuple[float, float], ...]) -> None:
     with pytest.raises(ProfileError, match="rising order"):
         Curve(points)
+
+
+def test_another_speed_stretches_every_time_and_no_share() -> None:
+    table = {
+        "stages": [{"latency_ms": {"1": 1.0, "4": 2.0}, "share": {"1": 0.25, "4": 1.0}}],
+        "whole": {"1": 0.9, "4": 1.8},
+        "slowdown": {"1": 1, "2": 1.5},
+        "launch_us": 10, "boundary_us": 20, "copy_us_per_row": 30, "transfer_us_per_row": 40, "wake_us": 50,
+    }  # fmt: skip
+    usual = Profile.from_table(table)
+    slow = usual.at_speed(2.0)
+    assert (slow.stage_ns(0, 4, 0), slow.whole_ns(4, 0)) == (2 * usual.stage_ns(0, 4, 0), 2 * usual.whole_ns(4, 0))
+    assert (slow.share(0, 4, 0), slow.slowdown(1.5)) == (usual.share(0, 4, 0), usual.slowdown(1.5))
+    assert slow.costs == Costs(20_000, 40_000, 60_000, 80_000, 100_000)
+    assert Profile.from_table(usual.to_table()).digest == usual.digest != slow.digest
