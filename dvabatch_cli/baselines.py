@@ -18,7 +18,7 @@ from dvabatch.loadgen.processes import Constant, Gamma, Poisson
 from dvabatch_cli.config import Config
 from dvabatch_cli.config.policies import AnyPolicy, EntryOptions, NormalInputOptions, NormalOptions
 from dvabatch_cli.grids import grid_of
-from dvabatch_cli.search import SEED_OFFSET, Round, Search, pool
+from dvabatch_cli.halving import SEED_OFFSET, Round, Search, pool
 from dvabatch_cli.wiring import Contender, LoadPoint, contender_of, lengths_of, limits_of
 
 UNTUNED_BATCH, UNTUNED_DELAY_US = 32, 2000

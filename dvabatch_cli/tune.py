@@ -17,8 +17,8 @@ from dvabatch_cli.config.policies import AnyPolicy
 from dvabatch_cli.console import one_message, out, print_json, say_next, speaker
 from dvabatch_cli.grids import grid_of
 from dvabatch_cli.ground import Ground, lay_ground
+from dvabatch_cli.halving import SEED_OFFSET, Map, Round, Search, pool
 from dvabatch_cli.options import Json, Quick, Set
-from dvabatch_cli.search import SEED_OFFSET, Map, Round, Search, pool
 from dvabatch_cli.wiring import LoadPoint, lengths_of, limits_of, load_points
 
 ROUNDS = (Round(10_000, 800), Round(16, 4_000), Round(4, 20_000))

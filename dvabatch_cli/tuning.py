@@ -24,7 +24,7 @@ from dvabatch.reporting.files import write_text
 from dvabatch_cli.config import Config
 from dvabatch_cli.config.policies import AnyPolicy, AutoOptions, AutoSetting
 from dvabatch_cli.grids import INSTANCES, sizes_up_to
-from dvabatch_cli.search import Map, Round, Search, pool
+from dvabatch_cli.halving import Map, Round, Search, pool
 from dvabatch_cli.wiring import limits_of
 from dvabatch_cli.workspace import read_table
 from engines.cache import default_root

@@ -10,7 +10,7 @@ from dvabatch.batching.profile import Profile
 from dvabatch_cli import baselines, tuning
 from dvabatch_cli.config import Config, load_config
 from dvabatch_cli.ground import lay_ground
-from dvabatch_cli.search import Round, Trial, mean_ns
+from dvabatch_cli.halving import Round, Trial, mean_ns
 from dvabatch_cli.wiring import Contender, LoadPoint, contender_of, lengths_of, limits_of, load_points
 from tests.bench.figure import Benchmark, Figure, Scale
 

@@ -15,7 +15,7 @@ from dvabatch_cli import tuning
 from dvabatch_cli.config import load_config
 from dvabatch_cli.config.policies import AutoOptions, AutoSetting, LoadDvaOptions, NormalOptions
 from dvabatch_cli.grids import grid_of
-from dvabatch_cli.search import Map, Round, pool
+from dvabatch_cli.halving import Map, Round, pool
 from tests.cli.command import LOAD, NORMAL, TABLE, dvabatch, model_config, report_of, table_config
 
 AUTO = {"scheduler_type": "AUTO"}
