@@ -41,8 +41,7 @@ class Copy:
     lane: int
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(NamedTuple):
     """Answer these queries now: their last stage is done. Their rows are reused by later commands."""
 
     query_ids: tuple[int, ...]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dvabatch.batching.states import EXECUTOR_STEPS, ExecutorEvent, ExecutorState, next_executor_state
 
 _IDLE, _LOST = ExecutorState.IDLE, ExecutorState.LOST
-_TAKEN, _RETURNED = ExecutorEvent.TAKEN, ExecutorEvent.RETURNED
+# The columns of the table that every launch goes through: where each state leads.
+_TAKEN_FROM = tuple(row[ExecutorEvent.TAKEN] for row in EXECUTOR_STEPS)
+_RETURNED_FROM = tuple(row[ExecutorEvent.RETURNED] for row in EXECUTOR_STEPS)
 
 
 class Executors:
@@ -33,19 +35,19 @@ class Executors:
 
     def take(self, first: int, last: int, launch_id: int) -> tuple[int, ...]:
         """One idle executor of every stage of the span."""
-        if first == last:
-            return (self._take(first, launch_id),)
-        return tuple([self._take(stage, launch_id) for stage in range(first, last + 1)])
-
-    def _take(self, stage: int, launch_id: int) -> int:
-        index, states = self._free[stage].pop(), self._state[stage]
-        after = EXECUTOR_STEPS[states[index]][_TAKEN]
-        if after is None:
-            after = next_executor_state(stage, index, states[index], _TAKEN)  # which refuses it by name
-        states[index] = after
-        self._owner[stage][index] = launch_id
-        self.idle[stage] -= 1
-        return index
+        taken = []
+        for stage in range(first, last + 1):
+            index, states = self._free[stage].pop(), self._state[stage]
+            after = _TAKEN_FROM[states[index]]
+            if after is None:
+                after = next_executor_state(
+                    stage, index, states[index], ExecutorEvent.TAKEN
+                )  # which refuses it by name
+            states[index] = after
+            self._owner[stage][index] = launch_id
+            self.idle[stage] -= 1
+            taken.append(index)
+        return tuple(taken)
 
     def give(self, first: int, executors: tuple[int, ...], launch_id: int) -> None:
         """Hands executors that a launch has left to the launch queued behind it: they stay busy."""
@@ -59,9 +61,9 @@ class Executors:
             state = states[index]
             if state is _LOST:
                 continue
-            after = EXECUTOR_STEPS[state][_RETURNED]
+            after = _RETURNED_FROM[state]
             if after is None:
-                after = next_executor_state(stage, index, state, _RETURNED)  # which refuses it by name
+                after = next_executor_state(stage, index, state, ExecutorEvent.RETURNED)  # which refuses it by name
             states[index] = after
             self._owner[stage][index] = None
             self._free[stage].append(index)
@@ -78,6 +80,14 @@ class Executors:
         self._usable[stage] -= 1
         owner, self._owner[stage][index] = self._owner[stage][index], None
         return owner
+
+    def add(self, stage: int) -> None:
+        """A fresh executor behind the others: the index of a lost one is never used again."""
+        self._free[stage].insert(0, len(self._state[stage]))
+        self._state[stage].append(_IDLE)
+        self._owner[stage].append(None)
+        self._usable[stage] += 1
+        self.idle[stage] += 1
 
     def owner(self, stage: int, index: int) -> int | None:
         return self._owner[stage][index]

@@ -65,7 +65,7 @@ class Ledger:
     def ready(self) -> Sequence[Batch]:
         ready = self.ready_by_id
         if len(ready) < 2:
-            return tuple(ready.values())
+            return [*ready.values()]
         return [ready[batch_id] for batch_id in sorted(ready)]
 
     def utilization(self) -> float:

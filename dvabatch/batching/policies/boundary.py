@@ -46,12 +46,9 @@ def go_on(view: View, rules: Rules, batches: Iterable[BatchView]) -> Iterator[Op
 
 def advance(view: View, batch_id: int, stage: int, stop: int) -> Advance:
     """A launch from `stage`, which has a free executor, to the boundary `stop` or as far as there are free executors."""
-    idle, through = view.idle, stage + 1
-    while through < stop and idle[through]:
-        through += 1
+    through = stage + 1
+    if through < stop:
+        idle = view.idle
+        while through < stop and idle[through]:
+            through += 1
     return Advance(batch_id, through - 1)
-
-
-def is_tied(batch: BatchView) -> bool:
-    """Whether it waits for another batch, or another for it."""
-    return batch.tail is not None or batch.head is not None

@@ -37,7 +37,7 @@ class CatchingUp:
         while waiting.count:
             for lane in self._lanes_by_age(view):
                 youngest = self._youngest(view, lane)
-                room = 0 if youngest is None else self.openness(view, youngest)
+                room = 0 if youngest is None or youngest.boundary > self.last_stage else self.openness(view, youngest)
                 batch_id = view.next_batch_id
                 if youngest is not None and room > 0:
                     starts = youngest.tail is None and view.idle[0]
@@ -55,21 +55,24 @@ class CatchingUp:
     def openness(self, view: View, batch: BatchView) -> int:
         """How many waiting queries may join this batch now; 0 or less if it is closed."""
         boundary = batch.boundary
+        started_ns = batch.first_launch_ns
         if batch.head is not None or boundary > self.last_stage or boundary >= view.limits.stages:
             return 0
-        if batch.first_launch_ns is None or self._is_old(view, batch):
+        if started_ns is None or (self.max_age_ns is not None and view.now_ns - started_ns > self.max_age_ns):
             return 0  # before its first launch there is nothing to catch up with
         return self._room(view, batch)
 
     def _room(self, view: View, batch: BatchView) -> int:
         """How many more it may take: rows behind it, the limit that clips the tail, and no tail that is on its way."""
-        members = batch.size
+        most = self.max_merged - len(batch.queries)
         if batch.tail is not None:
             tail = view.batch_by_id[batch.tail]
             if tail.state is not _READY or tail.stage:
                 return 0
-            members += tail.size
-        room, most = view.room(batch.id), self.max_merged - members
+            most -= len(tail.queries)
+        if most <= 0:
+            return most
+        room = view.room(batch.id)
         return room if room < most else most
 
     def _is_old(self, view: View, batch: BatchView) -> bool:

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import ClassVar
 
 from dvabatch.batching.operations import Advance, Operation
-from dvabatch.batching.policies.boundary import advance, go_on, is_tied
+from dvabatch.batching.policies.boundary import advance, go_on
 from dvabatch.batching.policies.catching_up import CatchingUp
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.favoring import Favoring
@@ -128,8 +128,11 @@ class LoadDva:
         return f"{self.scheduler_type} {self.catching_up}"
 
     def plan(self, view: View) -> Iterator[Operation]:
-        rules = self.catching_up
-        return chain(go_on(view, rules, view.ready), rules.enter(view, rules))
+        rules, ready = self.catching_up, view.ready
+        if not ready:
+            return rules.enter(view, rules)
+        going = go_on(view, rules, ready)
+        return chain(going, rules.enter(view, rules)) if view.waiting.count else going
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +148,19 @@ class HybridDva:
         return f"{self.scheduler_type} {self.catching_up} {self.favoring}"
 
     def plan(self, view: View) -> Iterator[Operation]:
-        return chain(go_on(view, self, view.ready), self.catching_up.enter(view, self))
+        rules, ready = self.catching_up, view.ready
+        if not ready:
+            return rules.enter(view, self)
+        going = go_on(view, self, ready)
+        return chain(going, rules.enter(view, self)) if view.waiting.count else going
 
     def step(self, view: View, batch: BatchView) -> Operation | None:
-        if is_tied(batch):
+        if batch.tail is not None or batch.head is not None:
             return self.catching_up.step(view, batch)
         operation = self.favoring.meet(view, batch)
         if operation is None:
-            stop = min(self.catching_up.next_stop(view, batch), self.favoring.next_stop(view, batch))
+            stop = self.favoring.next_stop(view, batch)
+            if stop > batch.stage + 1:  # it may have to stop sooner, where others could catch up with it
+                stop = min(stop, self.catching_up.next_stop(view, batch))
             operation = advance(view, batch.id, batch.stage, stop)
         return operation
