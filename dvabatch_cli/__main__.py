@@ -7,13 +7,18 @@ from dvabatch_cli import (  # noqa: F401 -- each registers itself
     build,
     cache,
     check,
+    compare,
     doctor,
+    explain,
     figure,
     model,
     plot,
     profile,
+    report,
+    search,
     simulate,
     slice,
+    trace,
     tune,
 )
 from dvabatch_cli.app import app

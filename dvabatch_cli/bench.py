@@ -10,11 +10,27 @@ import typer
 
 from dvabatch.reporting.table import comparison_rows, comparison_table, run_rows, runs_table
 from dvabatch_cli.app import app
-from dvabatch_cli.config import load_config
 from dvabatch_cli.console import err, one_message, out, print_json, say_next, speaker
 from dvabatch_cli.errors import Exit
 from dvabatch_cli.experiment import Experiment, Finished
-from dvabatch_cli.options import DryRun, Json, Quick, Results, Resume, Set, Trace
+from dvabatch_cli.load_options import LoadOptions, load_with_options
+from dvabatch_cli.options import (
+    Burstiness,
+    DryRun,
+    Duration,
+    Goodput,
+    Json,
+    MaxConcurrency,
+    NumRequests,
+    NumRuns,
+    Quick,
+    RequestRate,
+    Results,
+    Resume,
+    Seed,
+    Set,
+    Trace,
+)
 
 ConfigName = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, or the name of one in configs/.")]
 
@@ -26,6 +42,14 @@ def experiment_command(*, simulated: bool) -> Callable[..., None]:
         config: ConfigName,
         output: Results = None,
         overrides: Set = None,
+        request_rate: RequestRate = None,
+        burstiness: Burstiness = None,
+        num_requests: NumRequests = None,
+        duration: Duration = None,
+        max_concurrency: MaxConcurrency = None,
+        seed: Seed = None,
+        num_runs: NumRuns = None,
+        goodput: Goodput = None,
         quick: Quick = False,
         resume: Resume = False,
         dry_run: DryRun = False,
@@ -33,11 +57,21 @@ def experiment_command(*, simulated: bool) -> Callable[..., None]:
         as_json: Json = False,
     ) -> None:
         with one_message():
-            loaded = load_config(config, overrides or ())
-            if quick:
-                loaded = loaded.quick()
+            options = LoadOptions(
+                request_rate or (),
+                burstiness,
+                num_requests,
+                duration,
+                max_concurrency,
+                seed,
+                num_runs,
+                goodput or (),
+            )
+            loaded = load_with_options(config, overrides or (), options, quick=quick)
             folder = output or Path("results") / (f"{loaded.name}_simulated" if simulated else loaded.name)
-            experiment = Experiment(loaded, folder, simulated=simulated, quick=quick, say=speaker(as_json), trace=trace)
+            experiment = Experiment(
+                loaded, folder, simulated=simulated, quick=quick, say=speaker(as_json), trace=trace, live=not as_json
+            )
             if dry_run:
                 _foresee(experiment, as_json=as_json)
             else:
@@ -82,6 +116,17 @@ def _show(finished: Finished, *, as_json: bool) -> None:
                 f"(largest error {proof['max_rel_error']:.1e} of the largest |reference|, tolerance {proof['tolerance']:.0e})",
                 highlight=False,
             )
+    bounded = [run for run in report["runs"] if run.get("held_back", {}).get("queries")]
+    if bounded:
+        held, offered = (
+            sum(run[part][of] for run in bounded) for part, of in (("held_back", "queries"), ("counts", "offered"))
+        )
+        err.print(
+            f"held back: {held:,} of {offered:,} queries, since at most {bounded[0]['load']['max_concurrency']:,} may be under"
+            " way; responses count from the schedule",
+            style="yellow",
+            markup=False,
+        )
     for run in report["runs"]:
         if not run["valid"]:
             err.print(

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import typer
 from rich.console import Console
 
-from dvabatch.batching.errors import BatchingError
+from dvabatch.batching.errors import BatchingError, ProfileError
 from dvabatch.loadgen import LoadFileError
 from dvabatch.models import ModelError
 from dvabatch.reporting.errors import ReportError
@@ -35,6 +35,7 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (CacheError, Exit.ENVIRONMENT),
     (OSError, Exit.ENVIRONMENT),
     (ConfigError, Exit.USAGE),
+    (ProfileError, Exit.USAGE),
     (SliceError, Exit.USAGE),
     (ModelError, Exit.USAGE),
     (LoadFileError, Exit.USAGE),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from dvabatch_cli.gpu_watch import open_watch
+from dvabatch_cli.host import host_facts, memory_bytes, usable_cores
 
 _PACKAGES = (
     "numpy",
@@ -24,12 +25,19 @@ _PACKAGES = (
 )
 
 
-def environment() -> dict[str, Any]:
-    """Facts of this machine and installation; what cannot be learnt is None."""
+def environment(*, steal_share: float | None = None, pacing: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Facts of this machine and installation; what cannot be learnt is None.
+
+    What has to be measured comes from the caller: the share of the processor time that was stolen meanwhile, and how
+    punctual the host is (`pacing.Pacing`). None: it was not measured.
+    """
     return {
         "cpu": _first_line("/proc/cpuinfo", "model name"),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "cores": usable_cores(),
+        "memory_bytes": memory_bytes(),
+        **host_facts(),
+        "steal_share": steal_share,
+        "pacing": pacing,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": packages(),

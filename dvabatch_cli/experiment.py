@@ -27,10 +27,15 @@ from dvabatch.reporting.report import assemble, write_report
 from dvabatch.reporting.summary import summarise
 from dvabatch_cli import baselines, tuning
 from dvabatch_cli.config import Config
+from dvabatch_cli.console import err
 from dvabatch_cli.environment import environment
 from dvabatch_cli.errors import CommandError, Exit
 from dvabatch_cli.facts import engine_facts, model_facts, profile_facts
+from dvabatch_cli.gpu import PreparedGpu
 from dvabatch_cli.ground import Ground, lay_ground
+from dvabatch_cli.host import CpuTimes, cpu_times
+from dvabatch_cli.live import Display
+from dvabatch_cli.pacing import DriverKind, Pacing, quick_pacing
 from dvabatch_cli.testbed import Bed, SimulatedBed, load_facts, open_real_bed
 from dvabatch_cli.wiring import (
     Contender,
@@ -72,9 +77,18 @@ class Experiment:
     """One config, one results folder."""
 
     def __init__(
-        self, config: Config, folder: Path, *, simulated: bool, quick: bool, say: Say, trace: bool = False
+        self,
+        config: Config,
+        folder: Path,
+        *,
+        simulated: bool,
+        quick: bool,
+        say: Say,
+        trace: bool = False,
+        live: bool = False,
     ) -> None:
-        """With `trace`, every decision of each point is recorded in traces/ beside the points."""
+        """With `trace`, every decision of each point is recorded in traces/ beside the points; with `live`, a point that is
+        measured is drawn while it runs, on a terminal."""
         self._config = config
         self._folder = folder
         self._simulated = simulated
@@ -82,6 +96,9 @@ class Experiment:
         self._tuning = tuning.QUICK if quick else tuning.FULL
         self._say = say
         self._trace = trace
+        self._display = Display(say, err if live else None)
+        self._cpu_before: CpuTimes | None = None
+        self._pacing: Pacing | None = None
         self._ground: Ground | None = None
 
     def run(self, *, resume: bool = False) -> Finished:
@@ -118,17 +135,25 @@ class Experiment:
         return json.dumps({"config": self._config.resolved(), "simulated": self._simulated}, sort_keys=True)
 
     def _check_folder(self, *, resume: bool) -> None:
-        """A folder holds the points of one config."""
-        if resume and self._mark.exists() and self._mark.read_text() != self._marked():
+        """A folder holds the points of one config; whose points are there without a mark nobody knows."""
+        if not resume or not self._mark.parent.exists():
+            return
+        before = self._mark.read_text(errors="replace") if self._mark.is_file() else ""
+        if not _goes_on(before, self._marked()) and (before or load_points(self._folder)):
             raise CommandError(
                 f"{self._folder} holds points of another config; resume with the config that began it, "
                 "or choose a folder with -o"
             )
 
     def _open_folder(self, *, resume: bool) -> None:
-        """A fresh run lays older points aside, now that it can start."""
+        """A fresh run lays older points aside, now that it can start: all of them in one step, or what a run that is killed
+        meanwhile leaves could be taken for its own."""
+        aside = self._folder / ".points.old"
+        if aside.exists():
+            shutil.rmtree(aside)
         if not resume and (self._folder / "points").exists():
-            shutil.rmtree(self._folder / "points")
+            (self._folder / "points").rename(aside)
+            shutil.rmtree(aside)
         write_text(self._mark, self._marked())
 
     def _contenders(self) -> int:
@@ -168,11 +193,16 @@ class Experiment:
         known = load_points(self._folder)
         points = list(self._points(ground, loads))
         with ExitStack() as opened:
-            bed: Bed = (
-                SimulatedBed(self._config, ground.profile)
-                if self._simulated
-                else opened.enter_context(open_real_bed(self._config, ground.profile, ground.prepared, self._say))
-            )
+            bed: Bed = SimulatedBed(self._config, ground.profile)
+            if not self._simulated:
+                self._cpu_before = cpu_times()
+                driver: DriverKind = "polling" if isinstance(ground.prepared, PreparedGpu) else "threaded"
+                self._pacing = quick_pacing(driver, self._config.load.admission)
+                self._say(f"this host is {self._pacing.verdict}")
+                bed = real = opened.enter_context(
+                    open_real_bed(self._config, ground.profile, ground.prepared, self._say)
+                )
+                real.display = self._display
             for number, point in enumerate(points, 1):
                 run = known.get(point.key)
                 if run is None:
@@ -196,9 +226,11 @@ class Experiment:
                 contenders.append(baselines.untuned(config, ground.profile))
             if "swept" in config.baselines:
                 contenders += self._swept(ground, load)
-            for seed in config.load.seeds:
+            for turn, seed in enumerate(config.load.seeds):
                 schedule = load.schedule(config, seed)
-                for contender in contenders:
+                # For real, another one begins each time: whoever goes first may meet another host than whoever goes last.
+                first = 0 if self._simulated else turn % len(contenders)
+                for contender in contenders[first:] + contenders[:first]:
                     yield Point(load, schedule, contender)
 
     def _swept(self, ground: Ground, load: LoadPoint) -> list[Contender]:
@@ -233,6 +265,10 @@ class Experiment:
             run["graphs"] = dict(result.graphs)
         if result.gpu is not None:
             run["gpu"] = dict(result.gpu)
+        if result.faults is not None:
+            run["faults"] = dict(result.faults)
+        if result.held_back is not None:
+            run["held_back"] = dict(result.held_back)
         if result.correctness is not None and not result.correctness["passed"]:
             run["valid"] = False
             run["invalid_reasons"] = [
@@ -274,7 +310,7 @@ class Experiment:
         meta = {
             "created_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "command": shlex.join(["dvabatch", *sys.argv[1:]]),
-            "environment": environment(),
+            "environment": self._environment(),
         }
         write_report(self._folder, report, meta)
         if runs:
@@ -282,6 +318,24 @@ class Experiment:
         if code is Exit.FINE and not all(run["valid"] for run in runs.values()):
             code = Exit.INVALID
         return Finished({**report, **meta}, self._folder, code)
+
+    def _environment(self) -> dict[str, Any]:
+        """Where this took place, and for real runs how punctual the host was before and what was stolen from it meanwhile."""
+        before, after = self._cpu_before, cpu_times()
+        steal_share = None if before is None or after is None else after.steal_share_since(before)
+        return environment(steal_share=steal_share, pacing=None if self._pacing is None else self._pacing.to_json())
+
+
+def _goes_on(before: str, now: str) -> bool:
+    """Whether points of the config marked `before` belong to the one marked `now`: it is the same, perhaps with more seeds."""
+    if before == now:
+        return True
+    try:
+        old, new = json.loads(before), json.loads(now)
+        more = set(old["config"]["load"].pop("seeds")) < set(new["config"]["load"].pop("seeds"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False  # it is damaged: whose points these are nobody knows
+    return more and bool(old == new)
 
 
 def _said(point: Point, run: Mapping[str, Any]) -> str:

@@ -75,6 +75,7 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
         "copy_us_per_row": costs.copy_ns_per_row / 1e3,
         "transfer_us_per_row": costs.transfer_ns_per_row / 1e3,
         "wake_us": costs.wake_ns / 1e3,
+        "one_host": costs.one_host,
         "slowdown": table.get("slowdown"),
         "whole": whole.get("None", whole) or None,
         "slicing_tax": dict(ground.slicing_tax) or None,

@@ -23,6 +23,9 @@ def model(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write [NAME.onnx].")] = None,
     input_shape: Annotated[str | None, typer.Option("--input", help="One row's shape, e.g. 3x224x224.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random weights.")] = 0,
+    as_bytes: Annotated[
+        bool, typer.Option("--uint8", help="Pictures come as bytes, of which the network makes numbers.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write one of the paper's networks as ONNX, with random weights from a seed."""
@@ -40,7 +43,7 @@ def model(
         shape = None if input_shape is None else _shape(input_shape)
         file = output or Path(f"{name}.onnx")
         say(f"writing {name}")
-        write_network(name, file, input_shape=shape, seed=seed)
+        write_network(name, file, input_shape=shape, seed=seed, as_bytes=as_bytes)
         graph = onnx.load(str(file), load_external_data=False).graph
         facts = {"file": str(file), "bytes": file.stat().st_size, "nodes": len(graph.node), "seed": seed}
         if as_json:

@@ -37,3 +37,41 @@ Shapes = Annotated[
     ),
 ]
 Trace = Annotated[bool, typer.Option("--trace", help="Record every decision of each point in traces/ of the results.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A results folder with traces, or a trace in its traces/.")]
+OfPolicy = Annotated[str | None, typer.Option("--policy", help="The run of this policy, by its name in tables.")]
+OfLoad = Annotated[float | None, typer.Option("--load", help="The run at this utilization, or rate in queries/s.")]
+OfSeed = Annotated[int | None, typer.Option("--seed", help="The run of this seed.")]
+RequestRate = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--request-rate", metavar="RPS", help="Mean rate in requests a second. Repeatable: each is a measured point."
+    ),
+]
+Burstiness = Annotated[
+    float | None,
+    typer.Option("--burstiness", help="Gamma arrivals of this shape: 1 is Poisson, below 1 bursty, inf constant."),
+]
+NumRequests = Annotated[int | None, typer.Option("--num-requests", help="Requests of one measured point.")]
+Duration = Annotated[
+    float | None, typer.Option("--duration", metavar="SECONDS", help="Or how long a measured point lasts.")
+]
+MaxConcurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--max-concurrency", help="Most requests under way at once; more are held back, and the report says so."
+    ),
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="The one seed of the schedules.")]
+NumRuns = Annotated[
+    int | None,
+    typer.Option(
+        "--num-runs",
+        min=1,
+        max=10_000,
+        help="Runs of each point, with seeds that count up from the first; policies take turns.",
+    ),
+]
+Goodput = Annotated[
+    list[str] | None,
+    typer.Option("--goodput", metavar="KEY:MS", help="What a good answer takes at the most, e.g. response:50."),
+]

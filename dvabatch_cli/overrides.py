@@ -1,13 +1,14 @@
-"""`--set load.request_rate=200`: any value of a config, set from the command line."""
+"""`--set load.request_rate=200`: any value of a config, set from the command line, by that or by an option of its own."""
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dvabatch_cli.config.document import Document, parse_value
 from dvabatch_cli.config.error import ConfigError, Finding, Problem, shown
 from dvabatch_cli.config.paths import Path, render, split_assignment
 from dvabatch_cli.config.positions import map_positions
+from dvabatch_cli.config.suggest import listed
 
 # What an option, once set, takes the place of, by section: or a config with a utilization could not be run at a request
 # rate.
@@ -18,7 +19,7 @@ _REPLACES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "request_rate": ("utilization", "unit"),
         "unit": ("utilization", "request_rate"),
         "num_requests": ("duration_s",),
-        "duration_s": ("num_requests",),
+        "duration_s": ("num_requests", "max_duration_s"),
     },
     "policies": {
         "max_queue_delay_microseconds": ("max_queue_delay_of_whole",),
@@ -29,8 +30,21 @@ _REPLACES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def apply_overrides(document: Document, assignments: Iterable[str]) -> Document:
-    """`document` with each `path=value` of `assignments` set; a later one wins over an earlier one.
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A value that an option of its own sets: the option as it was typed, and `path=value`.
+
+    `over` are the values that it may take the place of; empty: any.
+    """
+
+    option: str
+    assignment: str
+    over: tuple[str, ...] = ()
+
+
+def apply_overrides(document: Document, assignments: Iterable[str | Override]) -> Document:
+    """`document` with each `path=value` of `assignments` set; of those of `--set` a later one wins over an earlier one. What an
+    option of its own sets as well is refused, unless both say the same.
 
     A value is read as JSON, and as text where it is none; null takes away what the file gives, so that the default
     holds. An option takes the place of those that say the same in another way. Steps of a path stand behind dots or in
@@ -40,26 +54,58 @@ def apply_overrides(document: Document, assignments: Iterable[str]) -> Document:
     raw = _copied(document.raw)
     overrides: dict[Path, str] = dict(document.overrides)
     problems: list[Problem] = []
-    for assignment in assignments:
-        option = f"--set {assignment if assignment.isprintable() else ascii(assignment)}"
+    own: set[Path] = set()
+    for given in assignments:
+        override = given if isinstance(given, Override) else _set_option(given)
+        option = override.option
         try:
-            steps, text = split_assignment(assignment)
+            steps, text = split_assignment(override.assignment)
         except ValueError:
             wanted = "PATH=VALUE, for example load.request_rate=200"
             problems.append(Problem(option, "", "no path and value", wanted))
             continue
         value, found = _value(text)
         path, lost = _resolve(raw, steps)
-        found = lost or found
+        found = lost or found or _taken(raw, path, value, override, overrides, own)
         if found is not None:
             problems.append(Problem(option, render(path), found.came, found.wanted, found.hint))
             continue
         _set(raw, path, value, kept=overrides)
         overrides = {other: each for other, each in overrides.items() if other[: len(path)] != path}
         overrides[path] = option
+        if override is given:
+            own.add(path)
     if problems:
         raise ConfigError(problems)
     return replace(document, raw=raw, overrides=overrides)
+
+
+def _set_option(assignment: str) -> Override:
+    return Override(f"--set {assignment if assignment.isprintable() else ascii(assignment)}", assignment)
+
+
+def _taken(
+    raw: Any, path: Path, value: Any, override: Override, overrides: Mapping[Path, str], own: Container[Path]
+) -> Finding | None:
+    """A finding for a value that another option set otherwise, or that this one may not take the place of."""
+    present = _at(raw, path)
+    if override.over and present is not None and present not in override.over:
+        return Finding((), shown(present), listed(override.over), f"{override.option} means nothing there")
+    mine_is_own = not override.option.startswith("--set ")
+    if path in overrides and (mine_is_own or path in own) and overrides[path] != override.option and present != value:
+        hint = "remove one of them"
+        return Finding((), f"both {overrides[path]} and {override.option}", "only one of them", hint)
+    return None
+
+
+def _at(raw: Any, path: Path) -> Any:
+    """What lies at `path`; None where nothing does."""
+    for step in path:
+        if isinstance(step, int):
+            raw = raw[step] if isinstance(raw, list) else None
+        else:
+            raw = raw.get(step) if isinstance(raw, dict) else None
+    return raw
 
 
 def _value(text: str) -> tuple[Any, Finding | None]:

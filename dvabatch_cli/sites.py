@@ -8,11 +8,14 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from dvabatch.batching.machine import Machine
+from dvabatch.batching.profile import Profile
+from dvabatch.runtime.device_faults import FaultyDevice
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.driver import Driver, Observer, Starter
+from dvabatch.runtime.faults import Faults
 from dvabatch.runtime.launcher import Launcher
-from dvabatch.runtime.polling import PollingDriver
+from dvabatch.runtime.polling import Pollable, PollingDriver
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.threaded import ThreadedDriver
 from dvabatch.runtime.trace import Recorder
@@ -28,17 +31,20 @@ _SWITCH_INTERVAL_S = 5e-3
 class Site(Protocol):
     """Stages that are open, and the memory of their buffer sets."""
 
-    def driver(self, machine: Machine, observer: Observer, recorder: Recorder | None = None) -> Driver[Any]:
+    def driver(
+        self,
+        machine: Machine,
+        observer: Observer,
+        recorder: Recorder | None = None,
+        timeout_ns: int | None = None,
+        faults: Faults | None = None,
+    ) -> Driver[Any]:
         """A driver for one run."""
 
     def starter(
-        self, driver: Driver[Any], payload: Payload, pads: Mapping[str, float]
+        self, driver: Driver[Any], payload: Payload, pads: Mapping[str, float], faults: Faults | None = None
     ) -> AbstractContextManager[Starter]:
-        """What starts that run's launches; when the block is left, nothing of it runs any more."""
-
-    @property
-    def rehearses(self) -> bool:
-        """Whether a run is gone through once before it is measured."""
+        """What starts that run's launches; when the block is left, nothing of it runs any more, but for what hangs."""
 
     def settle(self) -> None:
         """What comes now is measured."""
@@ -54,19 +60,26 @@ class HostSite:
         self._stages = stages
         self._table = table
 
-    def driver(self, machine: Machine, observer: Observer, recorder: Recorder | None = None) -> ThreadedDriver:
-        return ThreadedDriver(machine, self._table, observer, recorder=recorder)
+    def driver(
+        self,
+        machine: Machine,
+        observer: Observer,
+        recorder: Recorder | None = None,
+        timeout_ns: int | None = None,
+        faults: Faults | None = None,
+    ) -> ThreadedDriver:
+        return ThreadedDriver(machine, self._table, observer, recorder=recorder, timeout_ns=timeout_ns, faults=faults)
 
     @contextmanager
-    def starter(self, driver: Driver[Starter], payload: Payload, pads: Mapping[str, float]) -> Iterator[Launcher]:
-        launcher = Launcher(self._stages, self._table, payload, pads, driver.post)
+    def starter(
+        self, driver: Driver[Starter], payload: Payload, pads: Mapping[str, float], faults: Faults | None = None
+    ) -> Iterator[Launcher]:
+        launcher = Launcher(self._stages, self._table, payload, pads, driver.post, faults)
         try:
             with _switch_interval(), going_first():
                 yield launcher
         finally:
             launcher.close()
-
-    rehearses = False
 
     def settle(self) -> None:
         """Nothing is counted here."""
@@ -81,32 +94,37 @@ class GpuSite:
     It keeps its normal priority: a real-time thread that never sleeps is stopped by Linux for 50 ms of every second.
     """
 
-    def __init__(self, launcher: DeviceLauncher, table: DeviceTable) -> None:
+    def __init__(self, launcher: DeviceLauncher, table: DeviceTable, profile: Profile) -> None:
         self._launcher = launcher
         self._table = table
+        self._profile = profile
 
-    def driver(self, machine: Machine, observer: Observer, recorder: Recorder | None = None) -> PollingDriver:
-        return PollingDriver(machine, self._table, observer, recorder=recorder)
+    def driver(
+        self,
+        machine: Machine,
+        observer: Observer,
+        recorder: Recorder | None = None,
+        timeout_ns: int | None = None,
+        faults: Faults | None = None,
+    ) -> PollingDriver:
+        return PollingDriver(machine, self._table, observer, recorder=recorder, timeout_ns=timeout_ns, faults=faults)
 
     @contextmanager
     def starter(
-        self, driver: Driver[DeviceLauncher], payload: Payload, pads: Mapping[str, float]
-    ) -> Iterator[DeviceLauncher]:
-        self._launcher.serve(payload, pads)
+        self, driver: Driver[Pollable], payload: Payload, pads: Mapping[str, float], faults: Faults | None = None
+    ) -> Iterator[Pollable]:
+        launcher = self._launcher
+        launcher.serve(payload, pads)
         with _switch_interval():
-            yield self._launcher
-
-    rehearses = True
+            yield launcher if faults is None else FaultyDevice(launcher, faults, self._profile, driver.now_ns)
+        launcher.drain()
 
     def settle(self) -> None:
-        """Graphs are captured in the rehearsal: a capture takes milliseconds, in which nobody polls."""
         self._launcher.graphs.forget_counts()
         self._launcher.bytes_bounced = 0
-        self._launcher.capturing = False
 
     def facts(self) -> dict[str, int]:
         graphs = self._launcher.graphs
-        self._launcher.capturing = True
         return {
             "hits": graphs.hits,
             "misses": graphs.misses,

@@ -21,11 +21,12 @@ from dvabatch.batching.policies.policy import Normal, NormalInput
 from dvabatch.batching.profile import NS_PER_MS, Profile
 from dvabatch.loadgen import Schedule, send
 from dvabatch.reporting.measured import Measured, Queries, StageUse
-from dvabatch.runtime.arrivals import NoArrivals, PullArrivals
+from dvabatch.runtime.arrivals import HeldArrivals, NoArrivals, PullArrivals
 from dvabatch.runtime.device_profiling import warmed
 from dvabatch.runtime.driver import Driver
+from dvabatch.runtime.faults import Faults
 from dvabatch.runtime.journal import Journal
-from dvabatch.runtime.observers import JournalObserver
+from dvabatch.runtime.observers import JournalObserver, ReleasingObserver
 from dvabatch.runtime.service import free_axes
 from dvabatch.runtime.shapes import lay_out
 from dvabatch.runtime.simulated import SimulatedDriver
@@ -34,8 +35,10 @@ from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.trace import Recorder
 from dvabatch_cli.answers import Reference, TableReference, Tally, WholeModel
 from dvabatch_cli.config import Config
+from dvabatch_cli.faults import fault_facts, faults_of, timeout_ns
 from dvabatch_cli.gpu import PreparedGpu, open_launcher
 from dvabatch_cli.gpu_watch import Watch, open_watch
+from dvabatch_cli.live import Display, shown
 from dvabatch_cli.sites import GpuSite, HostSite, Site
 from dvabatch_cli.wiring import Contender, LoadPoint, limits_of, payloads_of
 from dvabatch_cli.workspace import Prepared, examples_of
@@ -57,7 +60,9 @@ class Result:
     wrong_answers: int = 0
     graphs: Mapping[str, int] | None = None  # captured graphs used, missed and kept; None where there are none
     gpu: Mapping[str, Any] | None = None  # clocks and energy of a run on a GPU
+    held_back: Mapping[str, Any] | None = None  # what a bound on concurrency did; None where there is none
     speed: tuple[float, float] | None = None  # how long the whole model took before and after, over the profile's time
+    faults: Mapping[str, Any] | None = None  # what was injected and given up; None where nothing was
 
 
 class Bed(Protocol):
@@ -83,16 +88,21 @@ class SimulatedBed:
         speed: float = 1.0,
     ) -> Result:
         """With `speed`, everything takes that many times as long, which nobody tells the machine: as on a real host."""
-        machine = Machine(
-            limits_of(self._config, self._profile.stages, contender.max_queue), self._profile, contender.policy
-        )
+        machine = _machine(self._config, self._profile, contender)
         recorder = None if trace is None else Recorder(machine, trace)
         costs = self._profile if speed == 1.0 else self._profile.at_speed(speed)
-        journal = SimulatedDriver(machine, recorder, costs).run(
-            schedule.arrivals_ns, schedule.lengths, deadline_ns(self._config)
+        faults = faults_of(self._config, schedule.seed)
+        driver = SimulatedDriver(machine, recorder, costs, timeout_ns=timeout_ns(self._config), faults=faults)
+        journal = driver.run(
+            schedule.arrivals_ns, schedule.lengths, deadline_ns(self._config), self._config.load.max_concurrency
         )
         measured = _measured(self._config, contender, point, schedule, journal, machine, "simulated")
-        return Result(measured, dict(journal.reasons))
+        return Result(
+            measured,
+            dict(journal.reasons),
+            held_back=_held_back(self._config, journal),
+            faults=fault_facts(faults, driver.given_up),
+        )
 
 
 class RealBed:
@@ -121,15 +131,14 @@ class RealBed:
         self._tolerance = tolerance
         self._watch = watch
         self._canary = canary
+        self.display: Display | None = None  # what shows a run while it goes on
 
     def run(self, contender: Contender, point: LoadPoint, schedule: Schedule, trace: IO[str] | None = None) -> Result:
         self._warm_up(schedule)
-        if self._site.rehearses:
-            self._serve(contender, schedule, None)
         self._site.settle()
         before = None if self._watch is None else self._watch.look()
         speed_before = self._speed()
-        machine, observer = self._serve(contender, schedule, trace)
+        machine, observer, befell = self._serve(contender, schedule, trace, with_faults=True)
         gpu = None if self._watch is None or before is None else self._watch.compare(before)
         graphs = self._site.facts() or None
         speed_after = self._speed()
@@ -147,7 +156,10 @@ class RealBed:
             self._config, contender, point, schedule, observer.journal, machine, self._config.load.admission
         )
         correctness = tally.to_json() if tally.checked else None
-        return Result(measured, dict(observer.journal.reasons), correctness, len(wrong), graphs, gpu, speed)
+        held_back = _held_back(self._config, observer.journal)
+        return Result(
+            measured, dict(observer.journal.reasons), correctness, len(wrong), graphs, gpu, held_back, speed, befell
+        )
 
     def _speed(self) -> float | None:
         """How long the whole model takes now, over what the profile says."""
@@ -165,34 +177,45 @@ class RealBed:
         lengths = None if schedule.lengths is None else schedule.lengths[:count].tolist()
         machine = Machine(limits_of(self._config, self._profile.stages), self._profile, policy)
         journal = Journal(count, lengths)
-        driver = self._site.driver(machine, JournalObserver(journal))
+        driver = self._site.driver(machine, JournalObserver(journal), timeout_ns=timeout_ns(self._config))
         self._drive(driver, lengths, PullArrivals([0] * count, lengths))
 
     def _serve(
-        self, contender: Contender, schedule: Schedule, trace: IO[str] | None
-    ) -> tuple[Machine, JournalObserver]:
+        self, contender: Contender, schedule: Schedule, trace: IO[str] | None, *, with_faults: bool = False
+    ) -> tuple[Machine, JournalObserver, Mapping[str, Any] | None]:
+        """The last of what it gives is what befell the run."""
         lengths = None if schedule.lengths is None else schedule.lengths.tolist()
-        machine = Machine(
-            limits_of(self._config, self._profile.stages, contender.max_queue), self._profile, contender.policy
-        )
-        observer = JournalObserver(Journal(len(schedule), lengths), self._candidates(schedule))
-        recorder = None if trace is None else Recorder(machine, trace)
-        driver = self._site.driver(machine, observer, recorder)
+        machine = _machine(self._config, self._profile, contender)
+        journal = Journal(len(schedule), lengths)
         arrivals = PullArrivals(schedule.arrivals_ns.tolist(), lengths, deadline_ns(self._config))
-        if self._config.load.admission == "pull":
-            self._drive(driver, lengths, arrivals)
-        else:
-            self._drive(driver, lengths, NoArrivals(), pushed=(schedule, arrivals))
+        bound = self._config.load.max_concurrency
+        held = None if bound is None else HeldArrivals(arrivals, bound)
+        observer = (
+            JournalObserver(journal, self._candidates(schedule))
+            if held is None
+            else ReleasingObserver(journal, self._candidates(schedule), held.ended)
+        )
+        recorder = None if trace is None else Recorder(machine, trace)
+        faults = faults_of(self._config, schedule.seed) if with_faults else None
+        driver = self._site.driver(machine, observer, recorder, timeout_ns(self._config), faults)
+        with shown(self.display, contender.name, schedule, observer.journal, machine, driver):
+            if self._config.load.admission == "pull":
+                self._drive(driver, lengths, arrivals if held is None else held, faults=faults)
+            else:
+                self._drive(driver, lengths, NoArrivals(), pushed=(schedule, arrivals), faults=faults)
+        if held is not None:
+            journal.held_back(held.held)
         observer.journal.busy_ns = driver.busy_ns
         observer.journal.span_ns = max(observer.journal.done_ns, default=0)
-        return machine, observer
+        return machine, observer, fault_facts(faults, driver.given_up)
 
     def _drive(
         self,
         driver: Driver[Any],
         lengths: list[int] | None,
-        arrivals: PullArrivals | NoArrivals,
+        arrivals: PullArrivals | HeldArrivals | NoArrivals,
         pushed: tuple[Schedule, PullArrivals] | None = None,
+        faults: Faults | None = None,
     ) -> None:
         """One run of a driver, with a sender thread if queries are pushed; threads are gone afterwards."""
         row = self._rows.row
@@ -201,7 +224,7 @@ class RealBed:
             return row(query_id, None if lengths is None else lengths[query_id])
 
         stopped = threading.Event()
-        with self._site.starter(driver, payload, self._rows.pads) as starter:
+        with self._site.starter(driver, payload, self._rows.pads, faults) as starter:
             anchor_ns = time.perf_counter_ns() + _ANCHOR_AHEAD_NS
             driver.set_anchor(anchor_ns)
             sender = None
@@ -305,7 +328,9 @@ def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None, s
             for step in warmed(launcher, limits):
                 say(step)
             watch = opened.enter_context(open_watch())
-            yield RealBed(config, profile, GpuSite(launcher, table), rows, reference, outputs, tolerance, watch)
+            yield RealBed(
+                config, profile, GpuSite(launcher, table, profile), rows, reference, outputs, tolerance, watch
+            )
             return
         stages: list[StageEngine] = [
             opened.enter_context(prepared.open_stage(index, limits.max_batch)) for index in range(limits.stages)
@@ -334,6 +359,20 @@ def _host_site(stages: list[StageEngine], limits: Limits, rows: Rows, outputs: l
     return HostSite(stages, TensorTable(lay_out(stages, examples, outputs), limits.buffer_sets, limits.max_batch))
 
 
+def _machine(config: Config, profile: Profile, contender: Contender) -> Machine:
+    limits = limits_of(config, profile.stages, contender.max_queue, contender.drop_late)
+    return Machine(limits, profile, contender.policy)
+
+
+def _held_back(config: Config, journal: Journal) -> dict[str, Any] | None:
+    """What the bound on concurrency did to the load; None without one."""
+    if config.load.max_concurrency is None:
+        return None
+    held = np.array(journal.held, np.int64)
+    late_ns = np.frombuffer(journal.admitted_ns, np.int64)[held] - np.frombuffer(journal.arrival_ns, np.int64)[held]
+    return {"queries": len(held), "mean_ms": round(float(late_ns.mean()) / NS_PER_MS, 6) if len(held) else None}
+
+
 def deadline_ns(config: Config) -> int | None:
     """How long a query may wait to enter."""
     return None if config.load.deadline_ms is None else round(config.load.deadline_ms * 1e6)
@@ -354,7 +393,7 @@ def _measured(
         np.frombuffer(journal.admitted_ns, np.int64),
         np.frombuffer(journal.done_ns, np.int64),
         np.frombuffer(journal.outcome, np.uint8),
-        np.frombuffer(journal.late_free, np.bool_) if admission == "pull" else None,
+        np.frombuffer(journal.late_free, np.bool_) if admission == "pull" or journal.held else None,
         None if journal.lengths is None else np.frombuffer(journal.lengths, np.int32),
     )
     return Measured(
@@ -374,12 +413,16 @@ def _measured(
         slo_quantile=None if config.slo is None else config.slo.quantile,
         role=contender.role,
         rows_whole=journal.rows_whole(machine.limits.last_stage),
+        error_limit=config.checks.error_limit,
+        lost_ns=machine.dead_ns,
     )
 
 
 def load_facts(point: LoadPoint, schedule: Schedule) -> dict[str, Any]:
-    """The load as the report names it."""
+    """The load as the report names it; a bound on concurrency is a part of it where there is one."""
+    bound = {} if point.max_concurrency is None else {"max_concurrency": point.max_concurrency}
     return {
+        **bound,
         "process": schedule.process,
         "request_rate_rps": float(f"{point.rate_rps:.6g}"),
         "utilization": None if point.utilization is None else float(f"{point.utilization:.6g}"),

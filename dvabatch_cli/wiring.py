@@ -57,6 +57,7 @@ class Contender:
     options: Mapping[str, Any]
     policy: Policy
     max_queue: int | None = None
+    drop_late: bool = False
 
     @property
     def name(self) -> str:
@@ -70,6 +71,7 @@ class LoadPoint:
     process: Process
     utilization: float | None
     rate_rps: float
+    max_concurrency: int | None = None
 
     def schedule(self, config: Config, seed: int) -> Schedule:
         """The schedule that every contender meets at this point."""
@@ -84,7 +86,7 @@ class LoadPoint:
         )
 
 
-def limits_of(config: Config, stages: int, max_queue: int | None = None) -> Limits:
+def limits_of(config: Config, stages: int, max_queue: int | None = None, drop_late: bool = False) -> Limits:
     """What a machine of this config has to work with."""
     engine = config.engine
     return Limits(
@@ -94,13 +96,15 @@ def limits_of(config: Config, stages: int, max_queue: int | None = None) -> Limi
         engine.executors_per_stage,
         config.lanes or (None,),
         max_queue,
+        drop_late,
     )
 
 
 def contender_of(options: AnyPolicy, profile: Profile, role: Role = "policy") -> Contender:
     """The policy that a config's section describes; relative thresholds are times of the whole model at batch 1."""
     options = _settled(options, profile.stages)
-    return Contender(role, options.model_dump(mode="json"), policy_of(options, profile), options.max_queue)
+    policy = policy_of(options, profile)
+    return Contender(role, options.model_dump(mode="json"), policy, options.max_queue, options.drop_late)
 
 
 def policy_of(options: AnyPolicy, profile: Profile) -> Policy:
@@ -163,10 +167,10 @@ def load_points(config: Config, capacity_rps: float) -> list[LoadPoint]:
     rates = load.rates_rps(capacity_rps)
     if not rates:
         rate = process.mean_rate_rps
-        return [LoadPoint(process, rate / capacity_rps, rate)]
+        return [LoadPoint(process, rate / capacity_rps, rate, load.max_concurrency)]
     utilizations = load.utilization or (None,) * len(rates)
     return [
-        LoadPoint(process.at_rate(rate), utilization, rate)
+        LoadPoint(process.at_rate(rate), utilization, rate, load.max_concurrency)
         for rate, utilization in zip(rates, utilizations, strict=True)
     ]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from dvabatch.batching.place import Place
 from dvabatch.batching.profile import Profile
 from dvabatch.models import write_network
 from dvabatch.models.registry import registry
+from dvabatch.reporting.files import write_text
 from dvabatch.runtime.profiling import Effort, Profiler, ProfileRun
 from dvabatch.runtime.shapes import lay_out
 from dvabatch.runtime.tensors import TensorTable
@@ -39,6 +39,7 @@ from slicer import Manifest, ManifestError, SliceOptions, checked_manifest, read
 from slicer.load import content_sha256, sha256_of
 
 Say = Callable[[str], None]
+_MAX_TABLE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +114,28 @@ def model_file(config: Config, say: Say) -> Path:
         return config.onnx_path
     if not isinstance(model, NetworkModel):
         raise CommandError(f"config {config.name} has no model; the backend {config.engine.backend} needs one")
-    return network_file(model.network, model.input or registry[model.network].input_shape, model.seed, say)
+    return network_file(model, say)
 
 
-def network_file(network: str, input_shape: Sequence[int], seed: int, say: Say) -> Path:
+def network_file(model: NetworkModel, say: Say) -> Path:
     """A network of ours in the workspace."""
-    file = _network_path(network, input_shape, seed)
+    file = _network_path(model)
     if not file.is_file():
-        say(f"writing {network} ({'x'.join(map(str, input_shape))}, random weights from seed {seed})")
+        shape, as_bytes = _input_shape(model), model.input_type == "uint8"
+        say(f"writing {model.network} ({'x'.join(map(str, shape))}, random weights from seed {model.seed})")
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_network(network, file, input_shape=tuple(input_shape), seed=seed)
+        write_network(model.network, file, input_shape=shape, seed=model.seed, as_bytes=as_bytes)
     return file
 
 
-def _network_path(network: str, input_shape: Sequence[int], seed: int) -> Path:
-    return default_root() / "models" / f"{network}-{'x'.join(map(str, input_shape))}-s{seed}-v{__version__}.onnx"
+def _network_path(model: NetworkModel) -> Path:
+    kind = "" if model.input_type == "float32" else f"-{model.input_type}"
+    shape = "x".join(map(str, _input_shape(model)))
+    return default_root() / "models" / f"{model.network}-{shape}{kind}-s{model.seed}-v{__version__}.onnx"
+
+
+def _input_shape(model: NetworkModel) -> tuple[int, ...]:
+    return tuple(model.input or registry[model.network].input_shape)
 
 
 def stages_of(config: Config, say: Say) -> Path:
@@ -157,7 +165,7 @@ def missing_of(config: Config) -> list[str]:
     model = config.model
     file = config.onnx_path
     if isinstance(model, NetworkModel):
-        file = _network_path(model.network, model.input or registry[model.network].input_shape, model.seed)
+        file = _network_path(model)
         if not file.is_file():
             return [f"the model {file.name}", f"its {_stages_told(config)}", "their engines", "their profile"]
     if file is None:
@@ -278,9 +286,9 @@ def kept_profile(
 def _read_profile(file: Path) -> MeasuredProfile | None:
     """A profile from before; None if there is none, or what is there cannot be read (it is then measured again)."""
     try:
-        table = json.loads(file.read_text())
+        table = _read_json(file)
         return MeasuredProfile(Profile.from_table(table), dict(table["slicing_tax"]), fresh=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ProfileError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ProfileError, RecursionError):
         return None
 
 
@@ -291,9 +299,7 @@ def read_table(path: Path) -> Profile:
         CommandError: the file is missing, too large or no table.
     """
     try:
-        if path.stat().st_size > 4 << 20:
-            raise CommandError(f"table {path} has {path.stat().st_size} bytes; a latency table has at most 4 MiB")
-        table = json.loads(path.read_text())
+        table = _read_json(path)
         if not isinstance(table, dict):
             raise CommandError(f"table {path} holds {type(table).__name__}, wanted an object with 'stages' or 'lanes'")
         return Profile.from_table(table)
@@ -305,8 +311,14 @@ def read_table(path: Path) -> Profile:
         raise CommandError(f"table {path}: {error}") from error
 
 
+def _read_json(file: Path) -> Any:
+    with file.open("rb") as stream:
+        data = stream.read(_MAX_TABLE_BYTES + 1)
+    if len(data) > _MAX_TABLE_BYTES:
+        raise ValueError(f"it has more than {_MAX_TABLE_BYTES} bytes; a latency table has at most 4 MiB")
+    return json.loads(data)
+
+
 def write_json(file: Path, document: Mapping[str, Any]) -> None:
     """Writes a file whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as stream:
-        json.dump(document, stream, indent=1)
-    Path(stream.name).replace(file)
+    write_text(file, json.dumps(document, indent=1))

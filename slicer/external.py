@@ -43,6 +43,17 @@ def outside_bytes(model: onnx.ModelProto) -> int:
     return sum(tensor_bytes(tensor) for tensor in _tensors(model.graph) if is_external(tensor))
 
 
+def check_place(name: str, folder: Path, whose: str) -> None:
+    """Refuses to follow `name` out of `folder`, by its own words or by a link. Raises SliceError, which begins with `whose`."""
+    if not name or name != Path(name).name or name in {".", ".."} or any(sign in name for sign in "\\:\0"):
+        raise SliceError(
+            f"{whose} in {name!r}, wanted a file beside it: "
+            "load it with onnx.load and save it with onnx.save(..., save_as_external_data=True)"
+        )
+    if (folder / name).is_symlink():
+        raise SliceError(f"{whose} in {name!r}, which is a link, wanted a plain file beside it: put a copy there")
+
+
 def settle_external(model: onnx.ModelProto, folder: Path, shown: Path) -> None:
     """Check what `model` (which messages call `shown`) keeps in files of `folder`, and bring its small tensors in.
 
@@ -54,11 +65,7 @@ def settle_external(model: onnx.ModelProto, folder: Path, shown: Path) -> None:
         if not is_external(tensor):
             continue
         name, offset, length = _entry(tensor)
-        if not name or name != Path(name).name or name in {".", ".."} or any(sign in name for sign in "\\:\0"):
-            raise SliceError(
-                f"{shown} keeps {tensor.name!r} in {name!r}, wanted a file beside it: "
-                "load it with onnx.load and save it with onnx.save(..., save_as_external_data=True)"
-            )
+        check_place(name, folder, f"{shown} keeps {tensor.name!r}")
         path = folder / name
         wanted = tensor_bytes(tensor)
         if not path.is_file():

@@ -9,7 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from slicer.errors import SliceError
-from slicer.external import MAX_BYTES, content_digest, file_names, settle_external
+from slicer.external import MAX_BYTES, check_place, content_digest, file_names, settle_external
 from slicer.graph import reads_of
 
 MIN_IR_VERSION = 8  # from here on an initializer need not be listed as an input
@@ -126,9 +126,11 @@ def content_sha256(path: Path) -> str:
     """Names an ONNX file with the weights that it keeps in other files.
 
     Raises:
-        SliceError: it is no ONNX file, or one of those files is missing.
+        SliceError: it is no ONNX file, or one of those files is missing or lies elsewhere.
     """
     names = file_names(parse_model(path))
+    for name in names:
+        check_place(name, path.parent, f"{path} keeps weights")
     missing = [name for name in names if not (path.parent / name).is_file()]
     if missing:
         raise SliceError(f"{path} keeps weights in {missing[0]}, which is not beside it: put the file there")

@@ -12,7 +12,7 @@ import onnx
 from slicer.errors import ManifestError, SliceError
 from slicer.external import file_names
 from slicer.graph import Graph
-from slicer.load import load_model, sha256_of
+from slicer.load import load_model, parse_model, sha256_of
 from slicer.manifest import Manifest, read_manifest
 from slicer.options import usable_threads
 from slicer.samples import Array, Values, ceilings, free_sizes, rows
@@ -238,4 +238,15 @@ def checked_manifest(directory: Path) -> Manifest:
             raise ManifestError(f"{path} is missing or no plain file, wanted what was sliced: slice the model again")
         if sha256_of(path) != digest:
             raise ManifestError(f"{path} is not the file that was sliced (its sha256 differs): slice the model again")
+    _check_reads(manifest, directory)
     return manifest
+
+
+def _check_reads(manifest: Manifest, directory: Path) -> None:
+    """What the folder's models read themselves is in the manifest too: a digest says what a file is, not what it leads to."""
+    for name in (manifest.model_file, *(stage.file for stage in manifest.stages)):
+        strange = set(file_names(parse_model(directory / name))) - manifest.external.keys()
+        if strange:
+            raise ManifestError(
+                f"{directory / name} keeps weights in {min(strange)!r}, wanted one of the manifest's files: slice the model again"
+            )

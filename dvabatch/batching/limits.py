@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +11,8 @@ class Limits:
     """Stages, lanes, rows and executors.
 
     `lanes` holds the longest length of each lane, rising; (None,) is the one lane of a model without lengths.
-    `max_batch` is the engine's maximum and the rows of a buffer set; the maximum itself is allowed.
+    `max_batch` is the engine's maximum and the rows of a buffer set; the maximum itself is allowed. With `drop_late` a query
+    is rejected as soon as its deadline is nearer than the profile's time for it alone.
     """
 
     stages: int
@@ -20,6 +21,9 @@ class Limits:
     executors_per_stage: int = 4
     lanes: tuple[int | None, ...] = (None,)
     max_queue: int | None = None
+    drop_late: bool = field(
+        default=False, repr=False
+    )  # what is kept by the repr, AUTO's settings, does not depend on it
 
     def __post_init__(self) -> None:
         for name in ("stages", "max_batch", "buffer_sets", "executors_per_stage"):

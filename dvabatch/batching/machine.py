@@ -16,6 +16,7 @@ Laws it keeps, whatever the policy does (`laws.check` asserts them in debug):
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
 from typing import Any, Final, Protocol
 
 from dvabatch.batching import laws
@@ -25,6 +26,7 @@ from dvabatch.batching.errors import EventError, OperationError
 from dvabatch.batching.events import (
     DeviceLost,
     Event,
+    ExecutorAdded,
     ExecutorLost,
     LaunchFailed,
     LaunchFinished,
@@ -84,8 +86,12 @@ class Machine:
         self.operations = {"new": 0, "stretch": 0, "merge": 0, "split": 0, "hold": 0}
         self.wake_ns: int | None = None
         self._debug = debug
+        lanes = range(len(limits.lanes)) if limits.drop_late else ()
+        # By lane: how long before its deadline a query has to enter; empty unless late ones are dropped.
+        self._lead_ns = tuple(profile.span_ns(0, limits.last_stage, 1, lane) for lane in lanes)
         self._last_query_id = -1
         self._dead: str | None = None  # why nothing can enter any more
+        self.dead_ns: int | None = None  # since when
         self._lost: set[int] = set()  # launches whose end, should it come late, means nothing
         self._commands: list[Command] = []
         self._apply: dict[type, Callable[[Any], None]] = {
@@ -124,7 +130,7 @@ class Machine:
                 self._apply_rare(event)
         if ledger.waiting.deadlines and ledger.waiting.next_deadline_ns < now_ns:
             late = ledger.waiting.expired(now_ns)
-            commands.extend(Reject(query.id, "deadline passed before entry") for query in late)
+            commands.extend(Reject(query.id, _why_late(query, now_ns)) for query in late)
         self._plan()
         if self._debug:
             laws.check(ledger, wake_pending=self.wake_ns is not None)
@@ -147,6 +153,8 @@ class Machine:
             self._commands.append(Reject(query.id, f"queue full ({limits.max_queue} waiting)"))
         else:
             waiting.add(lane, query)
+            if self._lead_ns and query.deadline_ns is not None:  # it leaves by whichever entry comes first
+                heappush(waiting.deadlines, (query.deadline_ns - self._lead_ns[lane], query.id, lane))
 
     def _launch_finished(self, launch_id: int) -> None:
         launch = self._leave(launch_id)
@@ -185,13 +193,15 @@ class Machine:
                 self._fail_batch(self.ledger.batch(launch.batch_id), event.reason)
         elif isinstance(event, QueryCancelled):
             self._query_cancelled(event.query_id)
+        elif isinstance(event, ExecutorAdded):
+            self._executor_added(event)
         elif isinstance(event, ExecutorLost):
             self._executor_lost(event)
         elif isinstance(event, DeviceLost):
-            self._dead = f"device lost: {event.reason}"
+            self._die(f"device lost: {event.reason}")
             for launch in tuple(self.ledger.launches.values()):
-                self._lose_launch(launch, self._dead)
-            self._fail_all(self._dead)
+                self._lose_launch(launch, f"device lost: {event.reason}")
+            self._fail_all(f"device lost: {event.reason}")
         else:
             raise EventError(f"unknown event {event!r}")
 
@@ -209,6 +219,12 @@ class Machine:
         if batch.is_empty and batch.state is not BatchState.RUNNING:
             self.ledger.end(batch, BatchEvent.EMPTIED)
 
+    def _executor_added(self, event: ExecutorAdded) -> None:
+        executors = self.ledger.executors
+        if not 0 <= event.stage < self.limits.stages or event.index != executors.count(event.stage):
+            raise EventError(f"{event}: wanted a stage from 0 to {self.limits.last_stage} and its next index")
+        executors.add(event.stage)
+
     def _executor_lost(self, event: ExecutorLost) -> None:
         ledger = self.ledger
         if not (0 <= event.stage < self.limits.stages and 0 <= event.index < ledger.executors.count(event.stage)):
@@ -218,11 +234,16 @@ class Machine:
             self._lose_launch(ledger.launches[owner], event.reason)
         exhausted = self._exhausted_stages()
         if exhausted:
-            self._dead = f"no executor of stage {exhausted[0]} is left: {event.reason}"
+            self._die(f"no executor of stage {exhausted[0]} is left: {event.reason}")
         elif ledger.sets.exhausted:
-            self._dead = f"no buffer set is left: {event.reason}"
+            self._die(f"no buffer set is left: {event.reason}")
         if self._dead is not None:
             self._fail_doomed()
+
+    def _die(self, reason: str) -> None:
+        self._dead = reason
+        if self.dead_ns is None:
+            self.dead_ns = self.ledger.now_ns
 
     def _lose_launch(self, launch: Launch, reason: str) -> None:
         """A launch that will never be heard of: its batch fails, its rows stay taken, a launch behind it never starts."""
@@ -297,11 +318,24 @@ class Machine:
                 apply[type(operation)](operation)
             if count > _MANY:
                 self._expect_an_end(count)
+        if self._lead_ns:
+            wake_ns = self._or_when_late(wake_ns)
         if wake_ns is not None:
             wake_ns = max(wake_ns, ledger.now_ns + 1)
             if wake_ns != self.wake_ns:
                 self.wake_ns = wake_ns
                 commands.append(WakeAt(wake_ns))
+
+    def _or_when_late(self, wake_ns: int | None) -> int | None:
+        """The earlier of a wake-up (else the one that is pending) and the instant at which a query has become too late."""
+        waiting = self.ledger.waiting
+        while waiting.deadlines and waiting.find(waiting.deadlines[0][1]) is None:
+            heappop(waiting.deadlines)
+        if not waiting.deadlines:
+            return wake_ns
+        late_ns = waiting.deadlines[0][0] + 1
+        planned_ns = self.wake_ns if wake_ns is None else wake_ns
+        return late_ns if planned_ns is None else min(late_ns, planned_ns)
 
     def _expect_an_end(self, count: int) -> None:
         """Every operation uses up something that waits or is ready, or makes parts of it: too many are a loop."""
@@ -328,3 +362,8 @@ class Machine:
     def _hold(self, operation: Hold) -> None:
         self.ledger.hold(operation)
         self.operations["hold"] += 1
+
+
+def _why_late(query: Query, now_ns: int) -> str:
+    passed = query.deadline_ns is not None and query.deadline_ns < now_ns
+    return "deadline passed before entry" if passed else "deadline can no longer be met"

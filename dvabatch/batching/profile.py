@@ -2,8 +2,8 @@
 
 Its JSON form is the latency table of configs/tables/: `stages` (or `lanes`, by longest length, each with `stages`), per
 stage `latency_ms` and `share` by batch size, and beside them `whole`, `batch_sizes`, `launch_us`, `boundary_us`,
-`copy_us_per_row`, `transfer_us_per_row`, `wake_us` and `slowdown`. What a table leaves out costs 0; a missing share is 1, a
-missing slowdown is the sum.
+`copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `one_host` and `slowdown`. What a table leaves out costs 0; a missing share
+is 1, a missing slowdown is the sum.
 """
 
 from __future__ import annotations
@@ -12,13 +12,20 @@ import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from dvabatch.batching.errors import ProfileError
 
-NS_PER_MS = 1_000_000
-NS_PER_US = 1_000
+NS_PER_MS: Final = 1_000_000
+NS_PER_US: Final = 1_000
+MAX_BATCH: Final = 65_536
+# Bounds of what is possible at all: a table may come from anywhere, and a few bytes of it could ask for all memory.
+_MOST_TABLED: Final = 1 << 21  # lanes x stages x batch sizes, some hundred bytes each
+_LONGEST_NS: Final = 10**15  # of one stage, or one cost: eleven days, so that a launch's sum stays inside 64 bits
+_MOST_SHARES: Final = 4096.0  # in flight at once
+_SLOWEST: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,22 @@ class Costs:
     copy_ns_per_row: int = 0  # moving one row between buffer sets
     transfer_ns_per_row: int = 0  # bringing one row of a fresh batch to the device, and its answer back
     wake_ns: int = 0  # what it adds to a launch that host and device were idle before it
+    one_host: bool = False  # one thread does all of the host's part: launches wait for each other there
+
+    def at_speed(self, factor: float) -> Costs:
+        """Where everything takes `factor` times as long."""
+
+        def slower(cost_ns: int) -> int:
+            return round(factor * cost_ns)
+
+        return Costs(
+            slower(self.launch_ns),
+            slower(self.boundary_ns),
+            slower(self.copy_ns_per_row),
+            slower(self.transfer_ns_per_row),
+            slower(self.wake_ns),
+            self.one_host,
+        )
 
 
 class Profile:
@@ -104,12 +127,17 @@ class Profile:
         self.stages = len(curves[0])
         self.costs = costs or Costs()
         self.max_batch = min(int(c.latency_ms.points[-1][0]) for lane in curves for c in lane)
+        _check_size(name, self.max_batch, self.stages * len(lanes))
         self.batch_sizes = None if batch_sizes is None else tuple(sorted(batch_sizes))
         if self.batch_sizes is not None:
             if not self.batch_sizes or self.batch_sizes[-1] > self.max_batch:
                 raise ProfileError(f"{name}: batch_sizes {list(self.batch_sizes)} go past the table's {self.max_batch}")
             self.max_batch = self.batch_sizes[-1]
         self._slowdown = slowdown
+        if slowdown is not None and max(slowdown.at(_MOST_SHARES), *(y for _, y in slowdown.points)) > _SLOWEST:
+            raise ProfileError(
+                f"{name}: slowdown goes beyond {_SLOWEST:g}, wanted by how much launches slow each other down"
+            )
         self.whole = tuple(whole) if whole else (None,) * len(self.lanes)
         sizes = range(self.max_batch + 1)
         exists = [self._next_size(b) for b in sizes]
@@ -128,6 +156,8 @@ class Profile:
             else [0, *(round(curve.at(exists[b]) * NS_PER_MS) for b in sizes[1:])]
             for i in range(len(self.lanes))
         ]
+        if any(t <= 0 for lane in self._whole_ns for t in lane[1:]):
+            raise ProfileError(f"{name}: the whole model needs a time above 0 at every batch size, or none to be given")
         self.digest = hashlib.sha256(json.dumps(self.to_table(), sort_keys=True).encode()).hexdigest()
 
     def _next_size(self, batch: int) -> int:
@@ -156,10 +186,11 @@ class Profile:
         return self._whole_ns[lane][batch]
 
     def slowdown(self, shares: float) -> float:
-        """By how much every launch slows down while shares of this sum are in flight; 1 up to a full device."""
-        if shares <= 1.0:
-            return 1.0
-        return shares if self._slowdown is None else max(1.0, self._slowdown.at(shares))
+        """By how much launches slow each other down whose shares sum to this: two or more, for one alone is not slowed.
+
+        Where it was not measured, not at all up to a full device, and by the sum beyond.
+        """
+        return max(1.0, shares if self._slowdown is None else self._slowdown.at(shares))
 
     def capacity_rps(self, max_batch: int, mix: Sequence[float] | None = None) -> float:
         """1 / sum over lanes of p · min T(lane, b)/b for b up to `max_batch`: the whole model, one launch at a time."""
@@ -184,7 +215,7 @@ class Profile:
             [[StageCurves(stage.latency_ms.times(factor), stage.share) for stage in lane] for lane in self.curves],
             [None if curve is None else curve.times(factor) for curve in self.whole],
             self.batch_sizes,
-            Costs(*(round(factor * cost_ns) for cost_ns in astuple(self.costs))),
+            self.costs.at_speed(factor),
             self._slowdown,
             self.source,
         )
@@ -211,6 +242,8 @@ class Profile:
             table["transfer_us_per_row"] = self.costs.transfer_ns_per_row / NS_PER_US
         if self.costs.wake_ns:
             table["wake_us"] = self.costs.wake_ns / NS_PER_US
+        if self.costs.one_host:
+            table["one_host"] = True
         if self._slowdown is not None:
             table["slowdown"] = {repr(x): y for x, y in self._slowdown.points}
         return table
@@ -242,10 +275,17 @@ class Profile:
             curves.append(
                 [_stage(_mapping(stage, f"{at}: stages[{s}]"), f"{at}: stages[{s}]") for s, stage in enumerate(stages)]
             )
-            whole.append(_curve(lane["whole"], f"{at}: whole") if "whole" in lane else None)
+            whole.append(_times(lane["whole"], f"{at}: whole", len(stages)) if "whole" in lane else None)
         sizes = table.get("batch_sizes")
         if sizes is not None and not (isinstance(sizes, list) and all(type(b) is int and b > 0 for b in sizes)):
             raise ProfileError(f"{name}: batch_sizes must be a list of positive integers, got {sizes!r}")
+
+        def ns(key: str) -> int:
+            cost_ns = _number(table.get(key, 0), f"{name}: {key}") * NS_PER_US
+            if cost_ns > _LONGEST_NS:
+                raise ProfileError(f"{name}: {key} is {table[key]!r}, wanted at most {_LONGEST_NS // NS_PER_US}")
+            return round(cost_ns)
+
         return cls(
             name,
             [length for length, _ in by_lane],
@@ -253,13 +293,25 @@ class Profile:
             whole,
             sizes,
             Costs(
-                *(
-                    round(_number(table.get(key, 0), f"{name}: {key}") * NS_PER_US)
-                    for key in ("launch_us", "boundary_us", "copy_us_per_row", "transfer_us_per_row", "wake_us")
-                )
+                ns("launch_us"),
+                ns("boundary_us"),
+                ns("copy_us_per_row"),
+                ns("transfer_us_per_row"),
+                ns("wake_us"),
+                one_host=_truth(table.get("one_host", False), f"{name}: one_host"),
             ),
             _curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,
             str(table.get("source", "")),
+        )
+
+
+def _check_size(name: str, max_batch: int, curves: int) -> None:
+    if max_batch > MAX_BATCH:
+        raise ProfileError(f"{name}: the table goes to batch {max_batch:.6g}, wanted at most {MAX_BATCH}")
+    if max_batch * curves > _MOST_TABLED:
+        raise ProfileError(
+            f"{name}: {curves} stages (of all lanes) up to batch {max_batch} make {max_batch * curves} times, wanted at most "
+            f"{_MOST_TABLED}: take fewer stages or smaller batches"
         )
 
 
@@ -270,9 +322,18 @@ def _plain(curve: Curve) -> dict[str, float]:
 def _stage(stage: Mapping[str, object], at: str) -> StageCurves:
     if "latency_ms" not in stage:
         raise ProfileError(f"{at}: 'latency_ms' is missing, got keys {sorted(stage)}")
-    latency = _curve(stage["latency_ms"], f"{at}.latency_ms")
+    latency = _times(stage["latency_ms"], f"{at}.latency_ms")
     share = _curve(stage["share"], f"{at}.share") if "share" in stage else Curve(((1.0, 1.0),))
     return StageCurves(latency, share)
+
+
+def _times(value: object, at: str, stages: int = 1) -> Curve:
+    """Milliseconds by batch size."""
+    curve, most = _curve(value, at), stages * _LONGEST_NS / NS_PER_MS
+    longest = max(y for _, y in curve.points)
+    if longest > most:
+        raise ProfileError(f"{at}: {longest:g} ms are more than the {most:g} that can be simulated: give milliseconds")
+    return curve
 
 
 def _curve(value: object, at: str) -> Curve:
@@ -291,11 +352,17 @@ def _mapping(value: object, at: str) -> Mapping[str, object]:
 def _number(value: object, at: str) -> float:
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ProfileError(f"{at}: wanted a number, got {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ProfileError(f"{at}: wanted a number, got {value!r:.80}") from None
     if not 0 <= number < float("inf"):
-        raise ProfileError(f"{at}: wanted a number of 0 or more, got {value!r}")
+        raise ProfileError(f"{at}: wanted a number of 0 or more, got {value!r:.80}")
     return number
+
+
+def _truth(value: object, at: str) -> bool:
+    if not isinstance(value, bool):
+        raise ProfileError(f"{at}: wanted true or false, got {value!r}")
+    return value
 
 
 def _integer(value: object, at: str) -> int:

@@ -14,6 +14,7 @@ from dvabatch.models.densenet import DenseNet
 from dvabatch.models.errors import ModelError
 from dvabatch.models.inception import InceptionV3
 from dvabatch.models.linknet import LinkNet
+from dvabatch.models.pixels import take_bytes
 from dvabatch.models.resnet import ResNet
 from dvabatch.models.unet import UNet
 from dvabatch.models.vgg import Vgg
@@ -110,11 +111,14 @@ registry: Mapping[str, Network] = _by_name(
 )
 
 
-def build_network(name: str, *, input_shape: tuple[int, ...] | None = None, seed: int = 0) -> onnx.ModelProto:
+def build_network(
+    name: str, *, input_shape: tuple[int, ...] | None = None, seed: int = 0, as_bytes: bool = False
+) -> onnx.ModelProto:
     """The model of network `name` with random weights of `seed`.
 
-    `input_shape` is that of one row, batch axis left out; None takes the network's default.
-    Raises ModelError for an unknown name, an impossible shape or a negative seed.
+    `input_shape` is that of one row, batch axis left out; None takes the network's default. With `as_bytes` pictures
+    are uint8, and the network makes numbers of them.
+    Raises ModelError for an unknown name, an impossible shape, a negative seed, or bytes for what takes no pictures.
     """
     network = registry.get(name)
     if network is None:
@@ -125,15 +129,21 @@ def build_network(name: str, *, input_shape: tuple[int, ...] | None = None, seed
         raise ModelError(f"{name}: the input shape must be positive whole numbers, got {shape}")
     if not _is_integer(seed) or seed < 0:
         raise ModelError(f"{name}: the seed must be a whole number of at least 0, got {seed!r}")
-    return network.build(shape, seed)
+    model = network.build(shape, seed)
+    if as_bytes:
+        take_bytes(model)
+    return model
 
 
-def write_network(name: str, path: Path, *, input_shape: tuple[int, ...] | None = None, seed: int = 0) -> Path:
+def write_network(
+    name: str, path: Path, *, input_shape: tuple[int, ...] | None = None, seed: int = 0, as_bytes: bool = False
+) -> Path:
     """Write network `name` (see `build_network`) to `path` and return it; folders on the way are made.
 
     The file appears whole or not at all, and holds the same bytes each time for the same arguments.
     """
-    data = build_network(name, input_shape=input_shape, seed=seed).SerializeToString(deterministic=True)
+    model = build_network(name, input_shape=input_shape, seed=seed, as_bytes=as_bytes)
+    data = model.SerializeToString(deterministic=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, since a rename is atomic only within a file system; named so that two writers never share it.
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")

@@ -15,6 +15,7 @@ from .series import points
 
 BIN_MS: Final = 10.0
 _NS_PER_MS: Final = 1e6
+_MOST_BINS: Final = 1 << 20  # three hours
 
 
 def launches_of(lines: Iterable[str]) -> dict[str, Any]:
@@ -34,13 +35,15 @@ def launches_of(lines: Iterable[str]) -> dict[str, Any]:
             for name, *fields in call["events"]:
                 if name == "QueryArrived":
                     place = int(fields[0][1] / _NS_PER_MS / BIN_MS)
+                    if not 0 <= place < _MOST_BINS:
+                        raise ValueError(f"a query arrives at {fields[0][1]:g} ns, wanted within {_MOST_BINS} bins")
                     arrivals += [0] * (place + 1 - len(arrivals))
                     arrivals[place] += 1
             for name, *fields in call["commands"]:
                 if name == "Launch":
                     _, _, _, first, last, _, query_ids, *_ = fields
                     launches.append([round(call["now_ns"] / _NS_PER_MS, 4), first, last, len(query_ids)])
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
             raise ReportError(f"line {number} of the trace is damaged: {error}; run it anew") from error
     return {"bin_ms": BIN_MS, "arrivals": arrivals, "launches": launches}
 

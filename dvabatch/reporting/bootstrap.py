@@ -45,8 +45,8 @@ def mean_interval(values: IntArray, seed: int = 0) -> tuple[float, float] | None
     """The 95 % interval of the mean of `values` (any unit, in the order they arrived); None for fewer than `FEWEST`."""
     if len(values) < FEWEST:
         return None
-    sums, counts = _fold(values)
-    (totals, sizes) = _resample([sums, counts], block_length(sums / counts), seed)
+    sums, counts = fold(values)
+    (totals, sizes) = resample([sums, counts], block_length(sums / counts), seed)
     low, high = np.quantile(totals / sizes, (0.025, 0.975))
     return float(low), float(high)
 
@@ -63,16 +63,20 @@ def ratio_of_means(values: IntArray, baseline: IntArray, seed: int = 0) -> Ratio
         )
     if len(values) < FEWEST or not baseline.any():
         return None
-    sums, counts = _fold(values)
-    against, _ = _fold(baseline)
+    sums, counts = fold(values)
+    against, _ = fold(baseline)
     length = max(block_length(sums / counts), block_length(against / counts))
-    above, below = _resample([sums, against], length, seed)
+    above, below = resample([sums, against], length, seed)
     ratios = above / np.maximum(below, np.finfo(np.float64).tiny)  # a resample of zeros only: a huge ratio, not a NaN
-    low, high = np.quantile(ratios, (0.025, 0.975))
+    return estimate_of(float(sums.sum() / against.sum()), ratios)
+
+
+def estimate_of(ratio: float, resampled: Floats) -> RatioEstimate:
+    """A ratio with the interval and the p of its RESAMPLES resamples."""
+    low, high = np.quantile(resampled, (0.025, 0.975))
     # The p that belongs to a percentile interval: the level at which the interval would just touch 1.
-    beyond = min(np.count_nonzero(ratios <= 1), np.count_nonzero(ratios >= 1))
-    p = min(1.0, 2 * (1 + int(beyond)) / (1 + RESAMPLES))
-    return RatioEstimate(float(sums.sum() / against.sum()), float(low), float(high), p)
+    beyond = min(np.count_nonzero(resampled <= 1), np.count_nonzero(resampled >= 1))
+    return RatioEstimate(ratio, float(low), float(high), min(1.0, 2 * (1 + int(beyond)) / (1 + RESAMPLES)))
 
 
 def block_length(series: Floats) -> int:
@@ -101,16 +105,18 @@ def block_length(series: Floats) -> int:
     return max(1, min(longest, math.ceil(best)))
 
 
-def _fold(values: IntArray) -> tuple[Floats, Floats]:
+def fold(values: IntArray) -> tuple[Floats, Floats]:
     """Sums over at most GROUPS runs of consecutive values, and how many values are in each."""
     n = len(values)
-    groups = min(n, GROUPS)
+    if n <= GROUPS:
+        return values.astype(np.float64), np.ones(n)
+    groups = GROUPS
     edges = np.arange(groups + 1, dtype=np.int64) * n // groups
     sums = np.array([float(values[a:b].sum(dtype=np.float64)) for a, b in itertools.pairwise(edges)])
     return sums, np.diff(edges).astype(np.float64)
 
 
-def _resample(series: list[Floats], length: int, seed: int) -> list[Floats]:
+def resample(series: list[Floats], length: int, seed: int) -> list[Floats]:
     """Totals of each series over RESAMPLES resamples made of the same circular blocks, each as long as the series."""
     n = len(series[0])
     blocks = -(-n // length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import IO, Any, Final
 from .errors import ReportError
 
 MAX_JSON_BYTES: Final = 256 << 20
+_PART: Final = re.compile(r"\..+\.(?P<pid>[0-9]{1,9})\.[0-9a-f]{8}\.part")
 
 
 @contextlib.contextmanager
@@ -34,6 +36,14 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):  # gone after a rename; a folder that cannot be written was reported above
             temporary.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Removes what writers that were killed left in a folder and the folders in it; who still writes is left alone."""
+    for part in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
+        writer = _PART.fullmatch(part.name)
+        if writer is not None and not _lives(int(writer["pid"])):
+            part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -70,6 +80,16 @@ def read_object(path: Path, what: str) -> dict[str, Any]:
 
 def _refuse_constant(text: str) -> None:
     raise ValueError(f"it has {text}, which JSON does not know")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's; more than a pid can be, so that it is no name of ours
+        return True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

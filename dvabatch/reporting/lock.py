@@ -8,10 +8,12 @@ from pathlib import Path
 from types import TracebackType
 
 from .errors import ReportError
+from .files import sweep
 
 
 class ResultsLock:
-    """Holds a results folder for this process while inside the `with` block; the folder is made if need be.
+    """Holds a results folder for this process while inside the `with` block; the folder is made if need be, and cleared of
+    what a process that was killed had half written.
 
     The lock is the kernel's (flock), so it ends with the process however that ends, and the file that stays behind
     means nothing: its text, the last holder's pid, is only for the message.
@@ -51,6 +53,7 @@ class ResultsLock:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         self._handle = handle
+        sweep(self._directory)
         return self
 
     def __exit__(

@@ -44,7 +44,8 @@ def read_queries(path: Path) -> Queries:
     columns: dict[str, list[np.ndarray[tuple[int], np.dtype[np.generic]]]] = {}
     read = 0
     with path.open("rb") as file:
-        while chunk := list(islice(file, _LINES)):
+        text = iter(lambda: file.readline(_LONGEST_LINE + 1), b"")  # however long a line is, no more of it is read
+        while chunk := list(islice(text, _LINES)):
             try:
                 if max(map(len, chunk)) > _LONGEST_LINE:
                     raise ValueError("a line is too long")

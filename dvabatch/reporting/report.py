@@ -131,6 +131,11 @@ def _check(report: Mapping[str, Any], source: str) -> None:
     runs = report.get("runs")
     if not isinstance(runs, list):
         raise ReportError(f"{source} has no list of runs: it is damaged or not a report; write it anew")
+    check_runs(runs, source)
+
+
+def check_runs(runs: Sequence[Any], source: str) -> None:
+    """Refuses a run without what tables and figures read of it, or with another type there: ReportError names it."""
     for index, run in enumerate(runs):
         for dotted, types in _RUN_SHAPE.items():
             _check_field(run, dotted, types, f"{source}: runs[{index}]")

@@ -42,7 +42,7 @@ def summarise(measured: Measured) -> dict[str, Any]:
         "load": dict(measured.load),
         "admission": measured.admission,
         "valid": not reasons,
-        "saturated": saturated(queries, measured.admission),
+        "saturated": saturated(queries, measured.admission, measured.lost_ns),
         "invalid_reasons": reasons,
         "late": bool(of_sender),
         "error_limit": measured.error_limit,

@@ -98,7 +98,7 @@ def _span_ns(instants: IntArray, where: Mask) -> int:
     return latest - int(instants.min(where=where, initial=np.iinfo(np.int64).max))
 
 
-def saturated(queries: Queries, admission: Admission) -> bool:
+def saturated(queries: Queries, admission: Admission, lost_ns: int | None = None) -> bool:
     """Whether the policy could not keep up with its load.
 
     A stable queue, however deep, comes back to its lowest level again and again; a saturated one leaves it for
@@ -114,11 +114,12 @@ def saturated(queries: Queries, admission: Admission) -> bool:
     hundred queries are too short to tell a load just below 1 from one just above.
 
     It is also saturated if it refused more than 1 % of the queries for want of room. A query counts as refused for
-    that if one at least as long was served: otherwise it may just have been too long.
+    that if one at least as long was served: otherwise it may just have been too long. Nor does it count from `lost_ns` on,
+    when nothing could run any more.
 
     Under push admission the backlog counts from the admission: what a late sender holds back is the sender's.
     """
-    if _refused_for_room(queries) > SHED_LIMIT * len(queries):
+    if _refused_for_room(queries, lost_ns) > SHED_LIMIT * len(queries):
         return True
     entered = queries.admitted_ns if admission == "push" else queries.arrival_ns
     served = (queries.status != Status.REJECTED) & (queries.done_ns >= 0) & (entered >= 0)
@@ -155,8 +156,10 @@ def _arrival_noise(arrivals: IntArray) -> float:
     return math.sqrt(_BLOCKS * float(np.var(counts, ddof=1)))
 
 
-def _refused_for_room(queries: Queries) -> int:
+def _refused_for_room(queries: Queries, lost_ns: int | None) -> int:
     rejected = queries.status == Status.REJECTED
+    if lost_ns is not None:
+        rejected &= queries.done_ns < lost_ns
     if queries.length is not None:
         served = queries.length[queries.status == Status.COMPLETED]
         rejected &= queries.length <= (int(served.max()) if len(served) else -1)

@@ -1,19 +1,21 @@
 """Carries launches out on a device: uploads, stages and downloads are queued on streams, and events tell when they are done.
 
 A *track* is a stream with an executor of every stage and one arena that they share: what is on one stream runs in order, so
-no two stages work in it at once. A launch takes a free track, or the track of the launch that it is queued behind. Tracks are
-taken by the place of the batch where possible, so that the same rows meet the same executors: graphs have both baked in.
+no two stages work in it at once. There is one for each buffer set. A launch takes a free track, or the track of the launch that
+it is queued behind; where all are taken, that with the fewest before it. Tracks are taken by the place of the batch where
+possible, so that the same rows meet the same executors: graphs have both baked in.
 
-Batches that begin their buffer set run *in place*, as one graph for all the stages that they go through. Others could lie
-anywhere, and a graph for each of those places would be captured more often than used: they run on a track's own rows, of which
-there is a graph for each size, and are copied there and back on the device: that is two copies a stage, where launching it
-plainly is a call for each of its kernels.
+Batches that begin their buffer set run *in place*, as one graph for all the stages that they go through, or as one a stage.
+Others could lie anywhere, and so could a batch whose track is taken; a graph for each of those places would be captured more
+often than used. They run on a track's own rows, of which there is a graph for each stage and size, and are copied there and
+back on the device: a few copies, where launching plainly is a call for each kernel, a millisecond in which nobody polls.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +31,9 @@ from engines.base import Array
 from engines.device import ALIGNMENT, Device, DeviceError, Executor, Module
 from engines.errors import EngineError
 
-ROOM_FOR_GRAPHS = 8192  # each takes memory of the device
+ROOM_FOR_GRAPHS = 32768
+_KEPT_FREE = 0.25  # of the device's memory: each graph takes some
+_PAYLOADS = 4096  # whose addresses are kept
 
 
 class _Flight(NamedTuple):
@@ -43,11 +47,12 @@ class _Flight(NamedTuple):
 class Track:
     """A stream, its executors, and what is in flight on it."""
 
-    __slots__ = ("arena", "executors", "flights", "index", "rows", "stream")
+    __slots__ = ("answers", "arena", "executors", "flights", "index", "rows", "stream")
 
-    def __init__(self, index: int, stream: on_device.Stream, stages: int) -> None:
+    def __init__(self, index: int, device: Device, stages: int) -> None:
         self.index = index
-        self.stream = stream
+        self.stream = device.stream()
+        self.answers = device.stream()  # to the host: what is queued behind does not wait for it
         self.arena: int | None = None
         self.executors: list[Executor | None] = [None] * stages
         self.rows: dict[str, int] = {}  # memory of its own, by tensor
@@ -70,25 +75,39 @@ class DeviceLauncher:
         self._modules = modules
         self._table = table
         self.graphs = Graphs(graphs)
-        self.capturing = True
+        self.capturing = True  # what has no graph yet is captured when it is first run
         self._tracks: list[Track] = []
         self._busy: list[Track] = []
         self._track_of: dict[int, Track] = {}  # by launch in flight
         self._events: list[on_device.Event] = []  # free ones
         self._upload_stream, self._uploaded = device.stream(), device.event()
-        self._download_stream = device.stream()
         self.bytes_bounced = 0  # to a track's own rows and back
         self._pinned: list[tuple[int, int, Array]] = []  # page-locked payloads: first byte, behind the last, the memory
         self._aligned: dict[tuple[int, int], bool] = {}
+        self._passing: dict[tuple[int, int], tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        self._addresses: dict[
+            int, tuple[Array, int | None]
+        ] = {}  # of payloads, by id: a pool gives the same ones over and over
         self._payload: Callable[[int], Mapping[str, Array] | None] = lambda _: None
         self._pads: Mapping[str, float] = {}
         self._news: list[Event] = []
-        self._is_lost = False
+        self._lost: str | None = None  # why nothing runs any more
+        self._hung: list[Track] = []  # out of use for good
 
     def serve(self, payload: Callable[[int], Mapping[str, Array] | None], pads: Mapping[str, float]) -> None:
         """`payload(query_id)` gives a query's inputs, one row each, unpadded, or None if it was cancelled meanwhile; `pads`
-        what fills their rows up."""
+        what fills their rows up.
+
+        Raises:
+            EngineError: a launch of an earlier run still hangs, and may write to any row.
+        """
         self._payload, self._pads = payload, pads
+        still = [track.index for track in self._hung if not track.flights[-1].done.query()]
+        if still:
+            raise EngineError(
+                f"launches on {len(still)} streams of {self._device.name} hung in an earlier run and have not ended: "
+                "they may still write to its rows; start again in a fresh process"
+            )
 
     def pin(self, array: Array) -> Array:
         """A page-locked copy: rows of it are uploaded from where they lie."""
@@ -100,18 +119,41 @@ class DeviceLauncher:
         return pinned
 
     @property
+    def has_room(self) -> bool:
+        """Whether one more `prepare` may capture what it needs."""
+        memory = self._device.memory()
+        return (
+            len(self.graphs) + 2 * len(self._modules) + 1 <= self.graphs.room
+            and memory.free_bytes >= _KEPT_FREE * memory.total_bytes
+        )
+
+    @property
     def in_flight(self) -> bool:
         """Whether `poll` has something to wait for."""
         return bool(self._busy or self._news)
 
     def start(self, launch: Launch) -> None:
         """Queues a launch; it does not wait for anything."""
-        if self._is_lost:
-            return  # the machine hears of it with the next poll, and fails what is in flight
+        if self._lost is not None:
+            if not self._news:  # the machine hears of it with the next poll, and fails what is in flight
+                self._news.append(DeviceLost(self._lost))
+            return
         try:
             self._start(launch)
         except DeviceError as error:
             self._give_up(error)
+
+    def give_up(self, launch: Launch) -> bool:
+        """Its track is never used again. What is queued behind it there cannot be called back, and would write to rows that are
+        used again: then the device is given up with it."""
+        track = self._track_of.pop(launch.id, None)
+        if track is None:
+            return False
+        self._busy.remove(track)
+        self._hung.append(track)
+        if len(track.flights) > 1:
+            self._give_up(DeviceError(f"a launch hung with {len(track.flights) - 1} queued behind it"))
+        return True
 
     def poll(self) -> list[Event]:
         """What has ended since the last call."""
@@ -122,6 +164,12 @@ class DeviceLauncher:
         news, self._news = self._news, []
         return news
 
+    def drain(self) -> None:
+        """Waits for what is under way, but for what was given up; nobody hears of it. Another run can then be served."""
+        while self._busy:
+            self.poll()
+        self._news.clear()
+
     def prepare(self, buffer_set: int, lane: int, size: int) -> None:
         """Captures what a batch of this size will need, in place and on the track's own rows."""
         track, last = self._track(buffer_set), len(self._modules) - 1
@@ -130,7 +178,7 @@ class DeviceLauncher:
         for stage in range(last + 1):
             if last:
                 self._run(track, stage, stage, place, lane)
-            self._bounce(track, stage, place, lane)
+        self._bounce(track, 0, last, place, lane)
         track.stream.synchronize()
 
     def repeat(self, track: int, first: int, last: int, place: Place, lane: int) -> None:
@@ -179,8 +227,8 @@ class DeviceLauncher:
 
     def _give_up(self, error: DeviceError) -> None:
         """Nothing on the device will end, and nothing will run."""
-        self._is_lost = True
-        self._news.append(DeviceLost(str(error)))
+        self._lost = str(error)
+        self._news.append(DeviceLost(self._lost))
         self._busy, self._track_of = [], {}
 
     def _take_track(self, launch: Launch) -> Track:
@@ -189,11 +237,18 @@ class DeviceLauncher:
         home = self._track(launch.place.buffer_set)
         if not home.flights:
             return home
-        return next((track for track in self._tracks if not track.flights), None) or self._track(len(self._tracks))
+        idle = next((track for track in self._tracks if not track.flights), None)
+        if idle is not None:
+            return idle
+        sound = [track for track in self._tracks if track not in self._hung]
+        if len(sound) < self._table.sets:
+            return self._track(len(self._tracks))
+        # One more would have no graph of anything, and a device with so much to do gains nothing by it.
+        return min(sound, key=lambda track: len(track.flights))
 
     def _track(self, index: int) -> Track:
         while len(self._tracks) <= index:
-            self._tracks.append(Track(len(self._tracks), self._device.stream(), len(self._modules)))
+            self._tracks.append(Track(len(self._tracks), self._device, len(self._modules)))
         return self._tracks[index]
 
     def _queue(self, track: Track, launch: Launch) -> None:
@@ -204,24 +259,29 @@ class DeviceLauncher:
         self._run(track, launch.first_stage, launch.last_stage, launch.place, launch.lane)
 
     def _run(self, track: Track, first: int, last: int, place: Place, lane: int) -> None:
-        """A span of stages: a graph in place, else each stage as a graph on the track's own rows, else plainly."""
-        in_place = place.first_row == 0 or (not self.graphs.room and self._is_aligned(place, lane))
-        if in_place:
-            key = track.index, first, last, lane, place
-            self._replay(track, key, lambda: self._in_place(track, first, last, place, lane))
+        """A span of stages: as graphs in place where there are any, else on the track's own rows."""
+        if not self.graphs.room and self._is_aligned(place, lane):
+            self._in_place(track, first, last, place, lane)
             return
-        for stage in range(first, last + 1):
-            self._bounce(track, stage, place, lane)
+        if place.first_row == 0:
+            whole = track.index, first, last, lane, place
+            ways = [[whole]]
+            if not self.capturing:
+                ways.append([(track.index, stage, stage, lane, place) for stage in range(first, last + 1)])
+            found = self.graphs.find_first(*ways)
+            if found is not None:
+                for graph in found:
+                    track.stream.launch(graph)
+                return
+            if self.capturing:
+                self._capture(track, whole, lambda: self._in_place(track, first, last, place, lane))
+                return
+        self._bounce(track, first, last, place, lane)
 
-    def _replay(self, track: Track, key: Hashable, work: Callable[[], None]) -> None:
-        """The graph of this key; where there is none, the work itself, and its capture while the device is at it."""
-        graph = self.graphs.find(key)
-        if graph is not None:
-            track.stream.launch(graph)
-            return
+    def _capture(self, track: Track, key: Hashable, work: Callable[[], None]) -> None:
+        """Does the work plainly, and captures it while the device is at it."""
         work()
-        if self.capturing:
-            self.graphs.add(key, lambda: track.stream.capture(work))
+        self.graphs.add(key, lambda: track.stream.capture(work))
 
     def _in_place(self, track: Track, first: int, last: int, place: Place, lane: int) -> None:
         table, layout = self._table, self._table.layout
@@ -229,21 +289,44 @@ class DeviceLauncher:
             names = (*layout.reads[stage], *layout.writes[stage])
             self._enqueue(track, stage, {name: table.address(place, lane, name) for name in names}, place.rows, lane)
 
-    def _bounce(self, track: Track, stage: int, place: Place, lane: int) -> None:
-        """One stage on the track's own rows, between copies from the place and back."""
+    def _bounce(self, track: Track, first: int, last: int, place: Place, lane: int) -> None:
+        """A span of stages on the track's own rows, between copies from the place and back."""
         table, layout, stream = self._table, self._table.layout, track.stream
         rows = layout.rows[lane]
-        own = {name: self._own(track, name) for name in (*layout.reads[stage], *layout.writes[stage])}
-        for name in layout.reads[stage]:
+        read, written = self._passed(first, last)
+        for name in read:
             size = place.rows * rows[name].bytes
-            stream.copy(own[name], table.address(place, lane, name), size)
+            stream.copy(self._own(track, name), table.address(place, lane, name), size)
             self.bytes_bounced += size
-        key = track.index, stage, lane, place.rows
-        self._replay(track, key, lambda: self._enqueue(track, stage, own, place.rows, lane))
-        for name in layout.writes[stage]:
+        for stage in range(first, last + 1):
+            key = track.index, stage, lane, place.rows
+            found = self.graphs.find_first([key])
+            if found is not None:
+                stream.launch(found[0])
+                continue
+            own = {name: self._own(track, name) for name in (*layout.reads[stage], *layout.writes[stage])}
+            work = partial(self._enqueue, track, stage, own, place.rows, lane)
+            if self.capturing:
+                self._capture(track, key, work)
+            else:
+                work()
+        for name in written:
             size = place.rows * rows[name].bytes
-            stream.copy(table.address(place, lane, name), own[name], size)
+            stream.copy(table.address(place, lane, name), self._own(track, name), size)
             self.bytes_bounced += size
+
+    def _passed(self, first: int, last: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What a span reads of what was there before, and what of its results is wanted behind it."""
+        passed = self._passing.get((first, last))
+        if passed is None:
+            layout = self._table.layout
+            stages = range(first, last + 1)
+            made = {name for stage in stages for name in layout.writes[stage]}
+            wanted = layout.outputs if last == len(self._modules) - 1 else layout.alive[last + 1]
+            # A stage reads what those before it wrote: a name that the span writes, it does not read before.
+            read = {name: None for stage in stages for name in layout.reads[stage] if name not in made}
+            passed = self._passing[first, last] = tuple(read), tuple(name for name in wanted if name in made)
+        return passed
 
     def _enqueue(self, track: Track, stage: int, addresses: Mapping[str, int], rows: int, lane: int) -> None:
         executor = track.executors[stage]
@@ -320,17 +403,25 @@ class DeviceLauncher:
 
     def _pinned_at(self, value: Array) -> int | None:
         """The address of a page-locked payload."""
-        if not self._pinned or not value.flags.c_contiguous:
+        if not self._pinned:
             return None
-        address = _address(value)
-        return next(
-            (address for start, end, _ in self._pinned if start <= address and address + value.nbytes <= end), None
-        )
+        known = self._addresses.get(id(value))
+        if known is not None and known[0] is value:
+            return known[1]
+        found = None
+        if value.flags.c_contiguous:
+            address = _address(value)
+            if any(start <= address and address + value.nbytes <= end for start, end, _ in self._pinned):
+                found = address
+        if len(self._addresses) >= _PAYLOADS:  # those of a client that sends ever new ones
+            self._addresses.clear()
+        self._addresses[id(value)] = value, found
+        return found
 
     def _download(self, track: Track, launch: Launch, done: on_device.Event) -> None:
         """On a stream of its own, so that what is queued behind does not wait for it."""
         track.stream.record(done)
-        stream = self._download_stream
+        stream = track.answers
         stream.wait(done)
         names = self._table.layout.outputs
         for name, rows in self._table.rows(launch.place, launch.lane, names).items():

@@ -1,7 +1,8 @@
 """The simulator's device: launches share it, and slow each other down when it is full.
 
-Every launch goes through phases of (work in nanoseconds, device share). While the shares in flight sum to more than 1, all
-work slows down by the profile's `slowdown(sum)`. A phase of share 0 is the host's: it takes its time whatever runs.
+Every launch goes through phases of (work in nanoseconds, device share). While two or more are in flight, all work slows down
+by the profile's `slowdown(sum of their shares)`. A phase of share 0 is the host's: it takes its time whatever runs on the
+device; with one thread for all of them, they follow one another.
 
 All work on the device slows down alike, so one clock of *work done* serves for all of it: it runs slower than time while the
 device is crowded, and a phase ends when that clock has advanced by its work. Nothing is updated but the clock.
@@ -26,8 +27,10 @@ _OnHost: TypeAlias = tuple[int, int, int, Phases]  # (ends at by time, ...)
 class DeviceModel:
     """Work in flight, advanced from instant to instant."""
 
-    def __init__(self, slowdown: Callable[[float], float]) -> None:
+    def __init__(self, slowdown: Callable[[float], float], *, one_host: bool = False) -> None:
         self._slowdown = slowdown
+        self._one_host = one_host
+        self._host_free_ns = 0  # when that one thread will have done what it was given so far
         self._on_device: list[_OnDevice] = []  # a heap
         self._on_host: list[_OnHost] = []  # a heap
         self._shares = 0
@@ -68,7 +71,7 @@ class DeviceModel:
         while on_device and on_device[0][0] < done:  # no phase is so short that one entered now were done
             _, launch_id, phase, phases = heapq.heappop(on_device)
             shares = self._shares = self._shares - phases[phase][1]
-            self._slow = 1.0 if shares <= FULL else self._slowness(shares)
+            self._slow = 1.0 if len(on_device) < 2 else self._slowness(shares)
             if phase + 1 == len(phases):
                 finished.append(launch_id)
             else:
@@ -96,9 +99,11 @@ class DeviceModel:
         if share:
             heapq.heappush(self._on_device, (self._work_ns + work_ns, launch_id, phase, phases))
             shares = self._shares = self._shares + share
-            self._slow = 1.0 if shares <= FULL else self._slowness(shares)
+            self._slow = 1.0 if len(self._on_device) < 2 else self._slowness(shares)
         else:
-            heapq.heappush(self._on_host, (self._now_ns + work_ns, launch_id, phase, phases))
+            begin_ns = max(self._now_ns, self._host_free_ns) if self._one_host else self._now_ns
+            self._host_free_ns = begin_ns + work_ns
+            heapq.heappush(self._on_host, (self._host_free_ns, launch_id, phase, phases))
 
     def _slowness(self, shares: int) -> float:
         slow = self._known.get(shares)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import median
 
 import numpy as np
@@ -31,7 +32,7 @@ from engines.base import Array
 
 _SHARE_FLOOR = 0.05
 _DEEP = 12  # chains queued on each track
-_CROWDED = 1.25  # from this slowdown on, what is in flight fills the device
+_ALIKE = 0.1  # sums of shares that differ by less tell of the same point of the slowdown curve
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,9 @@ class DeviceProfiler:
     ) -> tuple[dict[int, float], Curve | None]:
         """Device shares, and the slowdown curve.
 
-        `c` chains at once that slow each other down by s fill the device, so that each takes s/c of it. The fewest that
-        crowd it tell the share; all others tell by how much a sum of shares slows down.
+        As many chains as may run at once tell the share: c of them that slow each other down by s take s/c of the device
+        each. All numbers of them, and pairs of different sizes, tell by how much a sum of shares slows down: kernels get into
+        each other's way long before the device is full.
         """
         most = min(self._limits.executors_per_stage, self._limits.buffer_sets)
         if most < 2:
@@ -145,25 +147,19 @@ class DeviceProfiler:
             self._progress(f"running several at once, batch {size}")
             for count in counts:
                 slow[size, count] = max(1.0, self._at_once_ms([size] * count) / chain_ms[size])
-                if size not in shares and (slow[size, count] >= _CROWDED or count == counts[-1]):
-                    shares[size] = min(1.0, max(_SHARE_FLOOR, slow[size, count] / count))
-        points: dict[float, list[float]] = {}
-        for (size, count), slowness in slow.items():
-            total = round(count * shares[size], 1)
-            if total > 1:
-                points.setdefault(total, []).append(slowness)
-        if not points:
-            return shares, None
-        rising: list[tuple[float, float]] = [(1.0, 1.0)]
-        for total, found in sorted(points.items()):
-            rising.append((total, max(rising[-1][1], median(found))))
-        return shares, Curve(tuple(rising))
+            shares[size] = min(1.0, max(_SHARE_FLOOR, slow[size, counts[-1]] / counts[-1]))
+        found = [(count * shares[size], slowness) for (size, count), slowness in slow.items()]
+        for one, other in combinations(sizes[::2], 2):
+            self._progress(f"running two at once, batch {one} beside {other}")
+            found.append((shares[one] + shares[other], self._pair_slowness(one, other, chain_ms)))
+        return shares, rising(found)
 
-    def _at_once_ms(self, sizes: Sequence[int]) -> float:
-        """A chain of each of these sizes on a track and in a set of its own, again and again, so that all are always busy.
+    def _at_once_ms(self, sizes: Sequence[int], repeats: Sequence[int] | None = None) -> float:
+        """A chain of each of these sizes (or some in a row) on a track and in a set of its own, again and again.
 
-        Queued deep: what the host takes to queue them must not pass for room on the device.
+        All are always busy. Queued deep: what the host takes to queue them must not pass for room on the device.
         """
+        repeats = repeats or [1] * len(sizes)
         last = self._limits.last_stage
         places = [Place(index, 0, size) for index, size in enumerate(sizes)]
         for index, place in enumerate(places):
@@ -174,11 +170,18 @@ class DeviceProfiler:
             began_ns = time.perf_counter_ns()
             for _ in range(_DEEP):
                 for index, place in enumerate(places):
-                    self._launcher.repeat(index, 0, last, place, 0)
+                    for _ in range(repeats[index]):
+                        self._launcher.repeat(index, 0, last, place, 0)
             for index in range(len(places)):
                 self._launcher.synchronize(index)
             times.append((time.perf_counter_ns() - began_ns) / NS_PER_MS / _DEEP)
         return median(times)
+
+    def _pair_slowness(self, one: int, other: int, chain_ms: Mapping[int, float]) -> float:
+        """By how much two tracks slow down, each of which has chains of one size for as long as the other."""
+        repeats = max(1, round(chain_ms[other] / chain_ms[one]))
+        alone_ms = max(repeats * chain_ms[one], chain_ms[other])
+        return max(1.0, self._at_once_ms([one, other], [repeats, 1]) / alone_ms)
 
     def _time_costs(self, draft: Profile) -> Costs:
         """What a launch, a boundary, and a row that is transferred or copied cost, through the driver of a real run."""
@@ -202,6 +205,7 @@ class DeviceProfiler:
             copy_ns_per_row=self._copy_ns(place),
             transfer_ns_per_row=round(row_ns),
             wake_ns=max(0, round(lone_ns - busy_ns)),
+            one_host=True,  # the driver's thread
         )
 
     def _through_driver(self, draft: Profile, policy: Policy, batch: int, *, queued: bool = False) -> float:
@@ -238,10 +242,29 @@ class DeviceProfiler:
         return round(median(times)) if times else 0
 
 
+def rising(found: Sequence[tuple[float, float]]) -> Curve:
+    """A curve that never falls through (sum of shares, slowdown): medians of those that lie close to each other."""
+    near: dict[int, list[tuple[float, float]]] = {}
+    for total, slowness in found:
+        near.setdefault(round(total / _ALIKE), []).append((total, slowness))
+    points: list[tuple[float, float]] = []
+    for _, group in sorted(near.items()):
+        slowness = median(each for _, each in group)
+        points.append((round(median(total for total, _ in group), 4), max(slowness, points[-1][1] if points else 1.0)))
+    return Curve(tuple(points))
+
+
 def warmed(launcher: DeviceLauncher, limits: Limits) -> Iterator[str]:
-    """Captures the graphs of every batch that begins a set, and of every size elsewhere; says how far it is."""
-    for buffer_set in range(limits.buffer_sets):
+    """Captures the graphs of every batch that begins a set, and of every size elsewhere; says how far it is.
+
+    What is captured later stops whoever polls for milliseconds: it is only done where there was no room for all of them.
+    """
+    for buffer_set in range(limits.buffer_sets) if launcher.graphs.room else ():
         yield f"capturing graphs, set {buffer_set + 1} of {limits.buffer_sets}"
         for lane in range(len(limits.lanes)):
             for size in range(1, limits.max_batch + 1):
+                if not launcher.has_room:
+                    yield f"{len(launcher.graphs)} graphs fill the room there is: others are captured in the run"
+                    return
                 launcher.prepare(buffer_set, lane, size)
+    launcher.capturing = False

@@ -36,6 +36,11 @@ class DeviceTable:
             base = memory[name] = self._device.allocate(self.bytes_of(name) * self.max_batch, what)
         return base + place.first_row * self.layout.rows[lane][name].bytes
 
+    @property
+    def sets(self) -> int:
+        """How many buffer sets there are."""
+        return len(self._memory)
+
     def bytes_of(self, name: str) -> int:
         """Bytes per row in the widest lane."""
         return max(lane[name].bytes for lane in self.layout.rows)

@@ -17,9 +17,11 @@ from dvabatch.batching.events import Event, LaunchFailed, LaunchFinished, QueryA
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.place import Place
 from dvabatch.batching.query import Query
+from dvabatch.runtime.faults import NEVER, Faults
 from dvabatch.runtime.journal import Outcome
 from dvabatch.runtime.shapes import Layout
 from dvabatch.runtime.trace import Recorder
+from dvabatch.runtime.watchdog import Watchdog, usual_timeout_ns
 from engines.base import Array
 
 _NS_PER_S = 1e9
@@ -49,6 +51,10 @@ class Starter(Protocol):
     """What carries launches out."""
 
     def start(self, launch: Launch) -> None: ...
+
+    def give_up(self, launch: Launch) -> bool:
+        """Nobody waits for this launch any more: nothing is reported of it, nothing queued behind it starts, and what runs it
+        is not used again. False, and nothing is done, if it has ended: its event is on the way."""
 
 
 class Observer(Protocol):
@@ -82,12 +88,17 @@ class Driver(ABC, Generic[_S]):
         *,
         recorder: Recorder | None = None,
         clock: Callable[[], int] = time.perf_counter_ns,
+        timeout_ns: int | None = None,
+        faults: Faults | None = None,
     ) -> None:
+        """A launch is given up after `timeout_ns`, by default `usual_timeout_ns`; `faults` go wrong on purpose."""
         self._machine = machine
         self._table = table
         self._observer = observer
         self._recorder = recorder
         self._clock = clock
+        self._faults = faults
+        self._watchdog = Watchdog(timeout_ns or usual_timeout_ns(machine.profile, machine.limits.max_batch))
         self._anchor_ns = clock()
         self._inbox: SimpleQueue[Event | None] = SimpleQueue()
         self._last_launch: dict[int, Launch] = {}  # launches that end at the last stage, by batch: where answers lie
@@ -100,6 +111,15 @@ class Driver(ABC, Generic[_S]):
     def anchor_ns(self) -> int:
         """The clock's reading at the run's instant 0."""
         return self._anchor_ns
+
+    def now_ns(self) -> int:
+        """The time since the run's instant 0, for any thread."""
+        return self._clock() - self._anchor_ns
+
+    @property
+    def given_up(self) -> int:
+        """How many launches did not end in time."""
+        return self._watchdog.given_up
 
     def set_anchor(self, anchor_ns: int) -> None:
         """Lays instant 0, once, before the run."""
@@ -125,6 +145,7 @@ class Driver(ABC, Generic[_S]):
                 self._admit(arrivals.take_due(now_ns), events, now_ns)
                 if machine.wake_ns is not None and now_ns >= machine.wake_ns:
                     events.append(TimerFired())
+                self._befall(starter, events, now_ns)
             if events:
                 self._decide(starter, events, max(now_ns, 0))
             elif self._closing and arrivals.next_ns is None and machine.idle:
@@ -154,6 +175,10 @@ class Driver(ABC, Generic[_S]):
 
     def _admit(self, due: list[Query], events: list[Event], now_ns: int) -> None:
         """Notes when each arriving query was first seen, and whether an executor stood idle meanwhile."""
+        if self._faults is not None:
+            meet = self._faults.meet
+            due = [meet(query) for query in due]
+            events[:] = [QueryArrived(meet(event.query)) if type(event) is QueryArrived else event for event in events]
         pushed = [event.query for event in events if type(event) is QueryArrived]
         if due or pushed:
             free = self._machine.ledger.idle[0] > 0
@@ -161,10 +186,29 @@ class Driver(ABC, Generic[_S]):
                 self._observer.admitted(query, now_ns, late_free=free)
             events.extend(QueryArrived(query) for query in due)
 
+    def _befall(self, starter: _S, events: list[Event], now_ns: int) -> None:
+        """Adds what goes wrong: on purpose, and launches that do not end."""
+        if self._faults is not None and self._faults.next_ns <= now_ns:
+            events.extend(self._faults.due(now_ns))
+        if self._watchdog.next_ns > now_ns:
+            return
+        gone = [launch for launch in self._watchdog.overdue(now_ns) if starter.give_up(launch)]
+        for launch in gone:
+            behind = self._watchdog.give_up(launch)
+            self._last_launch.pop(launch.id, None)
+            if behind is not None:
+                self._last_launch.pop(behind.id, None)
+        events.extend(self._watchdog.losses(gone, self._machine.ledger.executors))
+
     def _due_in_ns(self, next_ns: int | None) -> int | None:
-        """How long until the next query is due or the machine wants to be asked; None: nothing is planned."""
-        soonest = min((t for t in (next_ns, self._machine.wake_ns) if t is not None), default=None)
-        return None if soonest is None else soonest + self._anchor_ns - self._clock()
+        """How long until something is due: a query, the machine's wake-up, or what may go wrong; None: nothing is planned."""
+        soonest = NEVER if next_ns is None else next_ns
+        if self._machine.wake_ns is not None:
+            soonest = min(soonest, self._machine.wake_ns)
+        if self._faults is not None:
+            soonest = min(soonest, self._faults.next_ns)
+        soonest = min(soonest, self._watchdog.next_ns)
+        return None if soonest == NEVER else soonest + self._anchor_ns - self._clock()
 
     def _sleep(self, longest_ns: int) -> None:
         """Until something is posted, at the longest for this long."""
@@ -182,16 +226,24 @@ class Driver(ABC, Generic[_S]):
         if self._recorder is not None:
             self._recorder.record(now_ns, events, commands)
         finished = [event.launch_id for event in events if isinstance(event, (LaunchFinished, LaunchFailed))]
+        for launch_id in finished:
+            self._watchdog.ended(launch_id, now_ns)
         for command in commands:
-            self._carry_out(starter, command)
+            self._carry_out(starter, command, now_ns)
         for launch_id in finished:
             self._last_launch.pop(launch_id, None)
+        if not self._machine.ledger.launches:  # after a lost device nothing of what was in flight will end
+            self._watchdog.forget_all()
+            self._last_launch.clear()
         self._account_busy(now_ns)
 
-    def _carry_out(self, starter: _S, command: Command) -> None:
+    def _carry_out(self, starter: _S, command: Command, now_ns: int) -> None:
         observer = self._observer
         if type(command) is Launch:
             observer.launched(command)
+            self._watchdog.started(command, now_ns)
+            if self._faults is not None:
+                self._faults.strike(command, now_ns)
             if command.last_stage == self._machine.limits.last_stage:
                 self._last_launch[command.id] = command
             starter.start(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 from engines.device import Graph
 
@@ -21,15 +21,18 @@ class Graphs:
     def __len__(self) -> int:
         return len(self._graphs)
 
-    def find(self, key: Hashable) -> Graph | None:
-        """The graph of this key, if there is one."""
-        graph = self._graphs.get(key)
-        if graph is None:
-            self.misses += 1
-            return None
-        self.hits += 1
-        self._graphs.move_to_end(key)
-        return graph
+    def find_first(self, *ways: Sequence[Hashable]) -> list[Graph] | None:
+        """The graphs of the first way of which all are there; None, and one miss, if there is none."""
+        graphs = self._graphs
+        for keys in ways:
+            found = [graphs[key] for key in keys if key in graphs]
+            if len(found) == len(keys):
+                self.hits += len(found)
+                for key in keys:
+                    graphs.move_to_end(key)
+                return found
+        self.misses += 1
+        return None
 
     def add(self, key: Hashable, capture: Callable[[], Graph]) -> None:
         """Captures one more, in the place of the one that was not used for longest."""

@@ -56,6 +56,7 @@ class Journal:
         self.done_ns = array("q", (-1,)) * queries
         self.outcome = bytearray((Outcome.OPEN,)) * queries
         self.late_free = bytearray(queries)  # 1 where an executor of stage 0 was free while the query went unseen
+        self.held: list[int] = []  # queries that a bound on concurrency held back
         self.lengths = None if lengths is None else array("i", np.asarray(lengths, np.int32).tobytes())
         # By first stage, last stage, lane and rows: how many launches, and the sum of their queries' lengths.
         self._launches: dict[tuple[int, int, int, int], int] = {}
@@ -75,6 +76,12 @@ class Journal:
         instants = np.asarray(arrivals_ns, np.int64)
         np.frombuffer(self.arrival_ns, np.int64)[:] = instants
         np.frombuffer(self.admitted_ns, np.int64)[:] = instants
+
+    def held_back(self, query_ids: Sequence[int]) -> None:
+        """These were admitted late because of a bound on concurrency: no executor that was free meanwhile counts against it."""
+        self.held += query_ids
+        for query_id in query_ids:
+            self.late_free[query_id] = 0
 
     def ended(self, query_id: int, outcome: Outcome, now_ns: int) -> None:
         """A query has come to its end.

@@ -45,6 +45,22 @@ class JournalObserver:
         self.journal.ended(query_id, outcome, now_ns)
 
 
+class ReleasingObserver(JournalObserver):
+    """Writes a journal, and says when a query has ended: another may then be let in."""
+
+    def __init__(self, journal: Journal, sample: Collection[int], release: Callable[[], None]) -> None:
+        super().__init__(journal, sample)
+        self._release = release
+
+    def delivered(self, query_id: int, now_ns: int, answer: Callable[[], Mapping[str, Array]]) -> None:
+        super().delivered(query_id, now_ns, answer)
+        self._release()
+
+    def ended(self, query_id: int, outcome: Outcome, now_ns: int, reason: str) -> None:
+        super().ended(query_id, outcome, now_ns, reason)
+        self._release()
+
+
 class RejectedError(EngineError):
     """The query never entered; the message says why."""
 

@@ -14,7 +14,7 @@ from typing_extensions import Self
 from dvabatch.batching.events import QueryArrived, QueryCancelled
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine, Policy
-from dvabatch.batching.profile import Profile
+from dvabatch.batching.profile import NS_PER_MS, Profile
 from dvabatch.batching.query import Query
 from dvabatch.runtime.arrivals import NoArrivals
 from dvabatch.runtime.launcher import Launcher
@@ -52,13 +52,21 @@ class Runtime:
         outputs: Sequence[TensorSpec] | None = None,
         limits: Limits | None = None,
         pads: Mapping[str, float] | None = None,
+        launch_timeout_ms: float | None = None,
         debug: bool = False,
     ) -> None:
         """`inputs` and `outputs` are the whole model's, by default those of the first and last stage.
 
-        `pads` gives what fills a shorter query's row up to its lane's length, 0 where it says nothing. `debug` checks the
-        machine's laws at every step and poisons fresh memory.
+        `pads` gives what fills a shorter query's row up to its lane's length, 0 where it says nothing. A launch that has not
+        ended after `launch_timeout_ms` is given up: its queries fail, and the rest goes on (by default a hundred times what the
+        profile says, and 10 s at the least). `debug` checks the machine's laws at every step and poisons fresh memory.
+
+        Raises:
+            ValueError: `launch_timeout_ms` is not above 0.
         """
+        if launch_timeout_ms is not None and not launch_timeout_ms > 0:
+            raise ValueError(f"launch_timeout_ms is {launch_timeout_ms}; wanted more than 0, or None for the usual one")
+        self._launch_timeout_ns = None if launch_timeout_ms is None else max(1, round(launch_timeout_ms * NS_PER_MS))
         self._stages = tuple(stages)
         self._policy = policy
         self._profile = profile
@@ -85,7 +93,7 @@ class Runtime:
             layout = lay_out(self._stages, self._examples(), [tensor.name for tensor in self._outputs])
             table = TensorTable(layout, self._limits.buffer_sets, self._limits.max_batch, poison=self._debug)
             machine = Machine(self._limits, self._profile, self._policy, debug=self._debug)
-            driver = ThreadedDriver(machine, table, self._observer)
+            driver = ThreadedDriver(machine, table, self._observer, timeout_ns=self._launch_timeout_ns)
             launcher = Launcher(self._stages, table, self._payloads.get, self._pads, driver.post)
             thread = threading.Thread(target=self._drive, args=(driver, launcher), name="dvabatch-driver", daemon=True)
             thread.start()

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from dvabatch.batching.commands import Command, Copy, Deliver, Fail, Forget, Launch, Reject
-from dvabatch.batching.events import Event, LaunchFinished, QueryArrived, TimerFired
+from dvabatch.batching.errors import LawError, ProfileError
+from dvabatch.batching.events import Event, LaunchFailed, LaunchFinished, QueryArrived, TimerFired
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
 from dvabatch.runtime.device_model import FULL, NEVER, DeviceModel, Phases
+from dvabatch.runtime.faults import Fate, Faults
 from dvabatch.runtime.journal import Integers, Journal, Outcome
 from dvabatch.runtime.trace import Recorder
+from dvabatch.runtime.watchdog import Watchdog, usual_timeout_ns
 
 _CHUNK = 16_384
 
@@ -27,19 +30,50 @@ class SimulatedDriver:
     cost of its own.
     """
 
-    def __init__(self, machine: Machine, recorder: Recorder | None = None, profile: Profile | None = None) -> None:
-        """`profile` is what things cost, where that is not what the machine takes them to cost."""
+    def __init__(
+        self,
+        machine: Machine,
+        recorder: Recorder | None = None,
+        profile: Profile | None = None,
+        *,
+        timeout_ns: int | None = None,
+        faults: Faults | None = None,
+    ) -> None:
+        """`profile` is what things cost, where that is not what the machine takes them to cost. A launch is given up after
+        `timeout_ns`; where nobody says, never, or with `faults` after `usual_timeout_ns`."""
         self._machine = machine
         self._profile = profile or machine.profile
         self._recorder = recorder
-        self._device = DeviceModel(self._profile.slowdown)
+        self._device = DeviceModel(self._profile.slowdown, one_host=self._profile.costs.one_host)
         self._wake_ns = self._profile.costs.wake_ns
         self._phases: dict[tuple[int, int, int, int, bool], Phases] = {}
         self._copying_ns: dict[int, int] = {}  # by target set, until its next launch
         self._queued: dict[int, Launch] = {}  # by the launch that each waits for
+        self._ended = 0  # queries, however that went
+        self._faults = faults
+        if timeout_ns is None and faults is not None:
+            timeout_ns = usual_timeout_ns(machine.profile, machine.limits.max_batch)
+        self._watchdog = None if timeout_ns is None else Watchdog(timeout_ns)
+        self._struck: dict[int, Fate] = {}  # under way, and will not end well
 
-    def run(self, arrivals_ns: Integers, lengths: Integers | None = None, deadline_ns: int | None = None) -> Journal:
-        """Arrivals rise, from 0; `deadline_ns` counts from each query's arrival. Any sequence of integers serves."""
+    @property
+    def given_up(self) -> int:
+        """How many launches did not end in time."""
+        return 0 if self._watchdog is None else self._watchdog.given_up
+
+    def run(
+        self,
+        arrivals_ns: Integers,
+        lengths: Integers | None = None,
+        deadline_ns: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> Journal:
+        """Arrivals rise, from 0; `deadline_ns` counts from each query's arrival. Any sequence of integers serves.
+
+        While `max_concurrency` queries are under way, further ones are held back; the journal has their later admission.
+        """
+        most = NEVER if max_concurrency is None else max_concurrency
+        self._ended = 0
         machine, device = self._machine, self._device
         journal = self._journal = Journal(len(arrivals_ns), lengths)
         journal.arrived_on_time(arrivals_ns)
@@ -47,23 +81,37 @@ class SimulatedDriver:
         query = next(upcoming, None)
         now_ns = 0
         while True:
-            arrival_ns = NEVER if query is None else query.arrival_ns
+            # Ids count up from 0, so that as many as the next one's have come.
+            if query is None or query.id - self._ended >= most:
+                arrival_ns = NEVER
+            else:  # one that was held back is due now
+                arrival_ns = query.arrival_ns if query.arrival_ns > now_ns else now_ns
             wake_ns = NEVER if machine.wake_ns is None else machine.wake_ns
             device_ns = device.next_ns
             now_ns = min(arrival_ns, device_ns, wake_ns)
+            if self._watchdog is not None:
+                now_ns = min(now_ns, self._next_trouble_ns())
             if now_ns == NEVER or (query is None and machine.idle):
                 break
             events: list[Event] = []
             if device_ns == now_ns:
                 for launch_id in device.advance(now_ns):
-                    events.append(LaunchFinished(launch_id))
+                    fate = self._struck.pop(launch_id, None) if self._struck else None
+                    if fate is not None and fate.hangs:
+                        continue
+                    events.append(LaunchFinished(launch_id) if fate is None else LaunchFailed(launch_id, fate.reason))
                     if self._queued and launch_id in self._queued:
                         self._start(self._queued.pop(launch_id), now_ns, queued=True)
-            while query is not None and query.arrival_ns == now_ns:
+            while query is not None and query.arrival_ns <= now_ns and query.id - self._ended < most:
+                if query.arrival_ns < now_ns:
+                    journal.admitted_ns[query.id] = now_ns
+                    journal.held.append(query.id)
                 events.append(QueryArrived(query))
                 query = next(upcoming, None)
             if wake_ns == now_ns:
                 events.append(TimerFired())
+            if self._watchdog is not None:
+                self._befall(self._watchdog, events, now_ns)
             if not events:
                 continue  # a launch went from one stage to the next
             commands = machine.handle(events, now_ns)
@@ -71,38 +119,94 @@ class SimulatedDriver:
                 self._recorder.record(now_ns, events, commands)
             for command in commands:
                 self._carry_out(command, now_ns)
+            if (
+                self._watchdog is not None and not machine.ledger.launches
+            ):  # as after a lost device: nothing of it will end
+                self._watchdog.forget_all()
+                self._queued.clear()
+        self._check_end(len(arrivals_ns))
         journal.busy_ns = device.busy_ns
         journal.span_ns = max(journal.done_ns, default=0)
         return journal
+
+    def _check_end(self, queries: int) -> None:
+        """Every query has ended.
+
+        Raises:
+            ProfileError: the table's times go on for longer than the clock does.
+            LawError: nothing is to come and some wait: a defect of the machine or its policy.
+        """
+        left = queries - self._ended
+        if left and self._machine.ledger.launches:
+            raise ProfileError(
+                f"{self._profile.name}: the run goes on past 146 simulated years, with {left} of {queries} queries to come: "
+                "give times in milliseconds, or fewer queries"
+            )
+        if left:
+            raise LawError(f"{left} of {queries} queries have not ended, and nothing is to come")
 
     def _carry_out(self, command: Command, now_ns: int) -> None:
         journal = self._journal
         if type(command) is Launch:
             journal.launched(command)
+            if self._watchdog is not None:
+                self._watchdog.started(command, now_ns)
+            if self._faults is not None:
+                self._faults.strike(command, now_ns)
             if command.after is None:
                 self._start(command, now_ns)
             else:
                 self._queued[command.after] = command
         elif type(command) is Deliver:
             journal.completed(command.query_ids, now_ns)
+            self._ended += len(command.query_ids)
         elif type(command) is Copy:
             target, rows = command.target.buffer_set, command.source.rows
             self._copying_ns[target] = self._copying_ns.get(target, 0) + rows * self._profile.costs.copy_ns_per_row
         elif type(command) is Reject:
             journal.because(command.reason)
             journal.ended(command.query_id, Outcome.REJECTED, now_ns)
+            self._ended += 1
         elif type(command) is Fail:
             journal.because(command.reason, len(command.query_ids))
             for query_id in command.query_ids:
                 journal.ended(query_id, Outcome.FAILED, now_ns)
+            self._ended += len(command.query_ids)
         elif type(command) is Forget:
+            journal.because("cancelled")
             journal.ended(command.query_id, Outcome.CANCELLED, now_ns)
+            self._ended += 1
+
+    def _next_trouble_ns(self) -> int:
+        """When something goes wrong next."""
+        overdue_ns = NEVER if self._watchdog is None else self._watchdog.next_ns
+        return overdue_ns if self._faults is None else min(overdue_ns, self._faults.next_ns)
+
+    def _befall(self, watchdog: Watchdog, events: list[Event], now_ns: int) -> None:
+        """Adds what goes wrong: on purpose, and launches that do not end."""
+        if self._faults is not None:
+            meet = self._faults.meet
+            events[:] = [QueryArrived(meet(event.query)) if type(event) is QueryArrived else event for event in events]
+            events.extend(self._faults.due(now_ns))
+        for event in events:
+            if isinstance(event, (LaunchFinished, LaunchFailed)):
+                watchdog.ended(event.launch_id, now_ns)
+        gone = watchdog.overdue(now_ns)
+        for launch in gone:
+            watchdog.give_up(launch)
+            self._queued.pop(launch.id, None)
+        events.extend(watchdog.losses(gone, self._machine.ledger.executors))
 
     def _start(self, launch: Launch, now_ns: int, *, queued: bool = False) -> None:
         key = launch.first_stage, launch.last_stage, len(launch.query_ids), launch.lane, queued
-        phases = self._phases.get(key)
+        fate = None if self._faults is None else self._faults.take(launch.id)
+        phases = self._phases.get(key) if fate is None else self._work(*key, fate)
         if phases is None:
             phases = self._phases[key] = self._work(*key)
+        if fate is not None and fate.ends_at is not None:
+            self._struck[launch.id] = fate
+            if fate.hangs and fate.ends_at == launch.first_stage:
+                return  # the device never sees it
         if self._copying_ns:
             copying_ns = self._copying_ns.pop(launch.place.buffer_set, 0)
             if copying_ns:
@@ -111,14 +215,18 @@ class SimulatedDriver:
             phases = (self._wake_ns, 0), *phases
         self._device.start(launch.id, phases, now_ns)
 
-    def _work(self, first: int, last: int, batch: int, lane: int, queued: bool) -> Phases:
+    def _work(self, first: int, last: int, batch: int, lane: int, queued: bool, fate: Fate | None = None) -> Phases:
         """What the host does, unless the launch was queued, and the device; neighbours of equal share are one phase."""
+        if fate is not None and fate.ends_at is not None:
+            last = fate.ends_at - 1 if fate.hangs else fate.ends_at
         profile = self._profile
         costs = profile.costs
         host_ns = costs.boundary_ns if first else costs.launch_ns + batch * costs.transfer_ns_per_row
         phases: list[tuple[int, int]] = [(host_ns, 0)] if host_ns and not queued else []
         for stage in range(first, last + 1):
             work_ns = profile.stage_ns(stage, batch, lane)
+            if fate is not None:
+                work_ns = round(work_ns * fate.factor(stage))
             share = max(1, round(profile.share(stage, batch, lane) * FULL))
             if phases and phases[-1][1] == share:
                 work_ns += phases.pop()[0]

@@ -45,6 +45,11 @@ class TensorTable:
             np.copyto(targets[name], sources[name])
         return sum(source.nbytes for source in sources.values())
 
+    def forsake(self, buffer_set: int) -> None:
+        """What hangs may write into this set for ever: it keeps the memory, and the set gets another when next used."""
+        self._memory[buffer_set] = None
+        self._views = {key: views for key, views in self._views.items() if key[0] != buffer_set}
+
     def _bytes_of(self, name: str) -> int:
         """Bytes per row in the widest lane."""
         return max(lane[name].bytes for lane in self.layout.rows)

@@ -1,23 +1,29 @@
 """The recorded trace: every call of the machine, so that a run can be replayed into a fresh one, byte for byte.
 
-One JSON object a line. The first is the header: limits, digests of profile and policy. Then one line a call:
-`{"now_ns": ..., "events": [[name, field...], ...], "commands": [...]}`.
+One JSON object a line. The first is the header: limits, the policy's digest, and the profile with its digest, whole, since a
+report rounds it. Then one line a call: `{"now_ns": ..., "events": [[name, field...], ...], "commands": [...]}`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any, get_args
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any, get_args, get_type_hints
 
 from dvabatch.batching.commands import Command
+from dvabatch.batching.errors import BatchingError, ProfileError
 from dvabatch.batching.events import Event
+from dvabatch.batching.history import History, Step
 from dvabatch.batching.machine import Machine
+from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
 
-VERSION = 1
+VERSION = 2
+MAX_LINE_CHARS = 1 << 26  # a burst of a million arrivals in one instant
+_TO_JSON = json.JSONEncoder(separators=(",", ":")).encode
 _EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
+_FIELDS: dict[str, list[Any]] = {name: list(get_type_hints(kind).values()) for name, kind in _EVENTS.items()}
 
 
 class TraceError(Exception):
@@ -33,8 +39,7 @@ class Recorder:
 
     def record(self, now_ns: int, events: Sequence[Event], commands: Sequence[Command]) -> None:
         """One call of `handle` and its answer."""
-        call = {"now_ns": now_ns, "events": [encode(e) for e in events], "commands": [encode(c) for c in commands]}
-        self._sink.write(_line(call))
+        self._sink.write(_call(now_ns, events, commands))
 
 
 def encode(fact: Event | Command) -> list[Any]:
@@ -49,12 +54,32 @@ def decode_event(entry: Sequence[Any]) -> Event:
         TraceError: it is none.
     """
     try:
-        kind = _EVENTS[entry[0]]
-        fields = [Query(*value) if isinstance(value, list) else value for value in entry[1:]]
-        event: Event = kind(*fields)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise TraceError(f"{entry!r} is no event: {error}") from error
+        name, *values = entry
+        wanted = _FIELDS[name]
+        if len(values) != len(wanted):
+            raise ValueError(f"it has {len(values)} fields, wanted {len(wanted)}")
+        event: Event = _EVENTS[name](*map(_field, values, wanted))
+    except (KeyError, TypeError, ValueError) as error:
+        raise TraceError(f"{entry!r:.200} is no event: {error}") from error
     return event
+
+
+def read_profile(header: str) -> Profile:
+    """The profile in a trace's first line.
+
+    Raises:
+        TraceError: the line is no header, that of another version, or holds no profile.
+    """
+    try:
+        facts = json.loads(header)
+        version = facts["trace"]
+        if version != VERSION:
+            raise TraceError(
+                f"the trace has form {version!r}, this version reads form {VERSION}: record it again with --trace"
+            )
+        return Profile.from_table(facts["table"])
+    except (ValueError, KeyError, TypeError, AttributeError, ProfileError, RecursionError) as error:
+        raise TraceError(f"line 1 is no header of a trace: {error}") from error
 
 
 def replay(lines: Iterable[str], machine: Machine) -> Iterator[tuple[int, str, str]]:
@@ -63,32 +88,95 @@ def replay(lines: Iterable[str], machine: Machine) -> Iterator[tuple[int, str, s
     Raises:
         TraceError: the trace is not of this machine's limits, profile and policy, or is damaged.
     """
-    numbered = enumerate(lines, 1)
-    _, first = next(numbered, (0, ""))
-    if first != _line(_header(machine)):
-        raise TraceError(
-            f"the trace was recorded with {first.strip() or 'nothing'}, the machine is {_line(_header(machine)).strip()}"
-        )
-    for number, line in numbered:
-        try:
-            call = json.loads(line)
-            events, now_ns, recorded = [decode_event(e) for e in call["events"]], call["now_ns"], call["commands"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise TraceError(f"line {number} is damaged: {error}") from error
+    for number, _, now_ns, events, recorded in _calls(lines, machine):
         commands = [encode(command) for command in machine.handle(events, now_ns)]
         yield number, json.dumps(recorded), json.dumps(commands)
 
 
+def retrace(lines: Iterable[str], history: History) -> Iterator[Step]:
+    """A recorded run once more, step by step, held to the record at each.
+
+    Raises:
+        TraceError: the trace is not of this machine, is damaged, or the machine now answers otherwise.
+    """
+    for number, line, now_ns, events, _ in _calls(lines, history.machine):
+        try:
+            step = history.step(events, now_ns)
+        except BatchingError as error:
+            raise TraceError(f"line {number} cannot have happened: {error}") from error
+        again = _call(now_ns, events, step.commands)
+        if again != line:
+            raise TraceError(
+                f"line {number} does not replay: recorded was {line.strip():.300}, the machine now gives "
+                f"{again.strip():.300}; the run is of another version, or the trace was changed: record it again"
+            )
+        yield step
+
+
+def _calls(lines: Iterable[str], machine: Machine) -> Iterator[tuple[int, str, int, list[Event], Any]]:
+    """Line number, line, instant, events and recorded commands of every call, if the header is this machine's."""
+    numbered = enumerate(lines, 1)
+    _, first = next(numbered, (0, ""))
+    if first != _line(_header(machine)):
+        raise TraceError(_unlike(first, _header(machine)))
+    for number, line in numbered:
+        try:
+            if len(line) > MAX_LINE_CHARS:
+                raise ValueError(f"it is longer than {MAX_LINE_CHARS:,} characters")
+            call = json.loads(line)
+            now_ns, recorded = call["now_ns"], call["commands"]
+            if type(now_ns) is not int:
+                raise ValueError(f"now_ns is {now_ns!r:.40}, wanted whole nanoseconds")
+            events = [decode_event(event) for event in call["events"]]
+        except (ValueError, KeyError, TypeError, RecursionError, TraceError) as error:
+            raise TraceError(f"line {number} is damaged: {error}") from error
+        yield number, line, now_ns, events, recorded
+
+
+def _unlike(first: str, wanted: Mapping[str, Any]) -> str:
+    """In which facts a header is not the machine's; the profile's table is told by its digest."""
+    try:
+        found = dict(json.loads(first))
+    except (ValueError, TypeError, RecursionError):
+        return f"the trace was recorded with {first.strip()[:200] or 'nothing'}, wanted a header: it is damaged"
+    apart = [name for name in {**wanted, **found} if name != "table" and found.get(name) != wanted.get(name)]
+    told = "; ".join(f"{name} {found.get(name)!r:.200}, the machine has {wanted.get(name)!r:.200}" for name in apart)
+    return f"the trace was recorded with {told or 'another table of the profile than its digest says'}"
+
+
 def _header(machine: Machine) -> dict[str, Any]:
+    limits = _plain(machine.limits)
+    if not machine.limits.drop_late:  # left out where it is off, so that traces from before it replay
+        limits.pop()
     return {
         "trace": VERSION,
-        "limits": _plain(machine.limits),
+        "limits": limits,
         "profile": machine.profile.digest,
         "policy": machine.policy.digest,
+        "table": machine.profile.to_table(),
     }
 
 
+def _call(now_ns: int, events: Sequence[Event], commands: Sequence[Command]) -> str:
+    return _line({"now_ns": now_ns, "events": [encode(e) for e in events], "commands": [encode(c) for c in commands]})
+
+
+def _field(value: Any, wanted: Any) -> Any:
+    """A value of an event, which is a whole number, a text or a query."""
+    if wanted is Query and type(value) is list:
+        numbers = value[:2]
+        sound = all(type(number) is int and number >= 0 for number in numbers) and len(numbers) == 2
+        if not sound or any(each is not None and type(each) is not int for each in value[2:]):
+            raise ValueError(f"{value!r:.80} is no query")
+        return Query(*value)
+    if type(value) is not wanted:
+        raise ValueError(f"{value!r:.80} is not of type {wanted.__name__}")
+    return value
+
+
 def _plain(value: Any) -> Any:
+    if type(value) is int or value is None:  # most are
+        return value
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value):
@@ -97,4 +185,4 @@ def _plain(value: Any) -> Any:
 
 
 def _line(document: dict[str, Any]) -> str:
-    return json.dumps(document, separators=(",", ":")) + "\n"
+    return _TO_JSON(document) + "\n"

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dvabatch_cli.config.engine import AUTO, EngineSection, SlicingSection
+from dvabatch_cli.config.engine import AUTO, ChecksSection, EngineSection, SlicingSection
 from dvabatch_cli.config.error import Finding, shown
+from dvabatch_cli.config.faults import FAILING, DeadlineFault, FaultOptions, LaunchFault, SlowFault
 from dvabatch_cli.config.load import LoadOptions, ReplayLoad
 from dvabatch_cli.config.model import InputSection, NetworkModel, OnnxModel
 from dvabatch_cli.config.policies import (
@@ -35,6 +36,8 @@ class Parts:
     engine: EngineSection | None = None
     policies: Mapping[int, PolicyOptions] = field(default_factory=dict)
     load: LoadOptions | None = None
+    checks: ChecksSection | None = None
+    faults: Mapping[int, FaultOptions] = field(default_factory=dict)
 
     @property
     def stages(self) -> int | None:
@@ -50,6 +53,8 @@ class Parts:
             yield from (finding.under("inputs", name) for finding in each.findings())
         for index, policy in self.policies.items():
             yield from (finding.under("policies", index) for finding in policy.findings())
+        for index, fault in self.faults.items():
+            yield from (finding.under("faults", index) for finding in fault.findings())
 
     def cross_findings(self) -> Iterator[Finding]:
         """What concerns more than one section."""
@@ -59,8 +64,9 @@ class Parts:
         yield from self._masks()
         yield from self._names()
         yield from self._same_lanes()
+        yield from self._faults()
         for index, policy in self.policies.items():
-            for finding in (*self._limits(policy), *self._favors(policy), *self._lanes(policy)):
+            for finding in (*self._limits(policy), *self._favors(policy), *self._lanes(policy), *self._drops(policy)):
                 yield finding.under("policies", index)
 
     def file_findings(self, folder: Path) -> Iterator[Finding]:
@@ -105,6 +111,23 @@ class Parts:
             if lengths != lanes[first]:
                 wanted = f"the lengths of policies[{first}], {shown(lanes[first])}, or none"
                 yield Finding(("policies", index, "preferred_seq_len"), shown(lengths), wanted)
+
+    def _faults(self) -> Iterator[Finding]:
+        """Stages that there are, and queries that fail on purpose: how many may, a config says itself."""
+        for index, fault in self.faults.items():
+            if isinstance(fault, (SlowFault, LaunchFault)) and self.stages is not None and fault.stage >= self.stages:
+                wanted = f"at most slicing.stages - 1 ({self.stages - 1})"
+                yield Finding(("faults", index, "stage"), shown(fault.stage), wanted, "stages are counted from 0")
+        failing = [fault.kind for fault in self.faults.values() if isinstance(fault, FAILING)]
+        if failing and self.checks is not None and self.checks.error_limit == 0:
+            wanted = "the share of the queries that may fail in a valid run, above 0"
+            hint = f"faults of the kind {failing[0]} make queries fail, and a run in which too many do is invalid"
+            yield Finding(("checks", "error_limit"), "0", wanted, hint)
+
+    def _drops(self, policy: PolicyOptions) -> Iterator[Finding]:
+        hurried = any(isinstance(fault, DeadlineFault) for fault in self.faults.values())
+        if policy.drop_late and self.load is not None and self.load.deadline_ms is None and not hurried:
+            yield Finding(("drop_late",), "drop_late for queries without a deadline", "load.deadline_ms beside it")
 
     def _limits(self, policy: PolicyOptions) -> Iterator[Finding]:
         merging = isinstance(policy, MergeOptions)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 from dvabatch_cli.config.checks import Parts
 from dvabatch_cli.config.engine import ChecksSection, EngineSection, SlicingSection, SloSection
 from dvabatch_cli.config.error import Finding
+from dvabatch_cli.config.faults import Faults
 from dvabatch_cli.config.fill import filled
 from dvabatch_cli.config.load import LoadSection, ReplayLoad
 from dvabatch_cli.config.model import InputSection, ModelSection, OnnxModel
@@ -33,12 +34,6 @@ def _each_once(baselines: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(baselines)) < len(baselines):
         raise ValueError("each baseline once")
     return baselines
-
-
-def _none_yet(faults: tuple[Any, ...]) -> tuple[Any, ...]:
-    if faults:
-        raise ValueError("an empty list: faults cannot be injected yet")
-    return faults
 
 
 class Config(Section):
@@ -67,8 +62,8 @@ class Config(Section):
     """The service level objective."""
     checks: ChecksSection = ChecksSection()
     """How answers are checked."""
-    faults: Annotated[tuple[Any, ...], AfterValidator(_none_yet), Field(json_schema_extra={"maxItems": 0})] = ()
-    """Faults to inject: none can be given yet."""
+    faults: Faults = ()
+    """What goes wrong on purpose."""
 
     _folder: Path = PrivateAttr(default_factory=Path)
 
@@ -134,4 +129,6 @@ class Config(Section):
             engine=self.engine,
             policies=dict(enumerate(self.policies)),
             load=self.load,
+            checks=self.checks,
+            faults=dict(enumerate(self.faults)),
         )

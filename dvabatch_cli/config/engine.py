@@ -51,6 +51,9 @@ class EngineSection(Section):
     """Launches of one stage that may run at once."""
     buffer_set_size: Annotated[int, Field(ge=1, le=1024)] = 8
     """Buffer sets: batches under way that lie apart."""
+    launch_timeout_ms: Milliseconds | None = None
+    """A launch that has not ended by then is given up; if not given after a hundred times what the profile says of the longest
+    launch, and after 10 s at the least."""
     threads: Annotated[int, Field(ge=0, le=4096)] = 0
     """Threads inside an operator (onnxruntime); 0: all cores."""
     cuda_graphs: bool = True
@@ -87,6 +90,9 @@ class ChecksSection(Section):
     tolerance: Annotated[float, Field(gt=0)] | None = None
     """Largest error, relative to the largest magnitude of the whole model's answer; if not given 1e-4 on onnxruntime, and on
     tensorrt by its precision: fp32 1e-3, tf32 5e-3, fp16 2e-2."""
+
+    error_limit: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Largest share of the queries that may fail in a valid run."""
 
     twin: bool = False
     """Whether each measured point is also simulated on the same schedule, at the speed that the host showed; a point during

@@ -110,7 +110,7 @@ def _place(loc: tuple[str | int, ...], raw: Any) -> tuple[Path, Any]:
     pydantic puts the kind of a section behind its path, and speaks of item 0 where one number stands for a list.
     """
     steps = list(loc)
-    if steps[:1] == ["policies"]:
+    if steps[:1] in (["policies"], ["faults"]):
         del steps[2:3]
     elif steps[:1] in (["model"], ["load"]):
         del steps[1:2]

@@ -5,6 +5,7 @@ from typing import Any
 
 from dvabatch_cli.config.config import Config
 from dvabatch_cli.config.engine import ChecksSection, EngineSection, SlicingSection, SloSection
+from dvabatch_cli.config.faults import FAULTS
 from dvabatch_cli.config.lengths import LENGTHS
 from dvabatch_cli.config.load import LOADS
 from dvabatch_cli.config.model import MODELS, InputSection, model_kind
@@ -29,6 +30,8 @@ def family(path: Path) -> tuple[str, Mapping[str, type[Section]]] | None:
             return "process", LOADS
         case ("load", "lengths"):
             return "distribution", LENGTHS
+        case ("faults", int()):
+            return "kind", FAULTS
         case ("model",):
             return "", MODELS
     return None

@@ -59,6 +59,9 @@ class LoadOptions(Section):
     """Sequence lengths of the requests; none if not given."""
     admission: Literal["pull", "push"] = "pull"
     """pull: the driver takes what is due at each decision; push: a sender hands requests over."""
+    max_concurrency: Requests | None = None
+    """Most requests under way at once: further ones are held back, and their response still counts from their schedule; no
+    bound if not given."""
     attempts: Annotated[int, Field(ge=1)] = 3
     """A measured point whose sender was late is measured again, this often in all; the last attempt counts."""
     deadline_ms: Milliseconds | None = None
@@ -67,6 +70,9 @@ class LoadOptions(Section):
     def findings(self) -> Iterator[Finding]:
         yield from exclusive(self, "num_requests", "duration_s")
         yield from repeated(self.seeds, "seeds")
+        if self.max_concurrency is not None and self.admission == "push":
+            hint = "a sender thread hands over whatever is due"
+            yield Finding(("max_concurrency",), "a bound for pushed requests", 'the admission "pull"', hint)
         if self.lengths is not None:
             yield from (finding.under("lengths") for finding in self.lengths.findings())
 

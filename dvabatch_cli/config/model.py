@@ -1,7 +1,7 @@
 """The sections `model` and `inputs`: what is served, and what its payloads look like."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -20,6 +20,8 @@ class NetworkModel(Section):
     """Name of the network, for example resnet_152."""
     input: Shape | None = None
     """Shape of one row, batch axis left out; the network's usual one if not given."""
+    input_type: Literal["float32", "uint8"] = "float32"
+    """How pictures come: as numbers, or as bytes of which the network makes numbers."""
     seed: Seed = 0
     """Seed of the random weights."""
 
@@ -27,6 +29,8 @@ class NetworkModel(Section):
         if self.network not in registry:
             hint = did_you_mean(self.network, registry)
             yield Finding(("network",), shown(self.network), listed(sorted(registry)), hint)
+        elif self.input_type == "uint8" and len(registry[self.network].inputs) > 1:
+            yield Finding(("input_type",), '"uint8"', f'"float32": {self.network} takes no pictures', "leave it out")
 
 
 class OnnxModel(Section):

@@ -43,6 +43,8 @@ class PolicyOptions(Section):
     """Largest batch it opens; engine.max_batch if not given."""
     max_queue: Annotated[int, Field(ge=1)] | None = None
     """Queries that may wait; further ones are rejected. Without bound if not given."""
+    drop_late: bool = False
+    """Whether a waiting query is rejected as soon as its deadline is nearer than the profile's time for it alone."""
     preferred_seq_len: Lengths | None = None
     """Sequence lengths of the lanes, in any order; those of the other policies if not given."""
 

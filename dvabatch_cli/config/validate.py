@@ -9,9 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 from dvabatch_cli.config.checks import Parts
 from dvabatch_cli.config.config import Config
 from dvabatch_cli.config.document import Document
-from dvabatch_cli.config.engine import EngineSection, SlicingSection
+from dvabatch_cli.config.engine import ChecksSection, EngineSection, SlicingSection
 from dvabatch_cli.config.error import ConfigError, Problem
 from dvabatch_cli.config.explain import explain
+from dvabatch_cli.config.faults import AnyFault, FaultSection
 from dvabatch_cli.config.fill import filled
 from dvabatch_cli.config.load import AnyLoad, LoadSection
 from dvabatch_cli.config.model import InputSection, ModelSection, NetworkModel, OnnxModel
@@ -24,6 +25,8 @@ _LOAD: TypeAdapter[AnyLoad] = TypeAdapter(LoadSection)
 _INPUT = TypeAdapter(InputSection)
 _SLICING = TypeAdapter(SlicingSection)
 _ENGINE = TypeAdapter(EngineSection)
+_CHECKS = TypeAdapter(ChecksSection)
+_FAULT: TypeAdapter[AnyFault] = TypeAdapter(FaultSection)
 
 
 def build(document: Document, folder: Path) -> Config:
@@ -53,7 +56,7 @@ def _well_formed(raw: Any) -> Parts:
     """What can be used of a document in which something is malformed."""
     if not isinstance(raw, dict):
         return Parts()
-    inputs, policies = raw.get("inputs", {}), raw.get("policies", ())
+    inputs, policies, faults = raw.get("inputs", {}), raw.get("policies", ()), raw.get("faults", ())
     return Parts(
         model=_section(_MODEL, raw.get("model")),
         model_given=raw.get("model") is not None,
@@ -62,6 +65,8 @@ def _well_formed(raw: Any) -> Parts:
         engine=_section(_ENGINE, raw.get("engine", {})),
         policies=_sections(_POLICY, dict(enumerate(policies)) if isinstance(policies, tuple) else {}),
         load=_section(_LOAD, raw.get("load")),
+        checks=_section(_CHECKS, raw.get("checks", {})),
+        faults=_sections(_FAULT, dict(enumerate(faults)) if isinstance(faults, tuple) else {}),
     )
 
 

@@ -19,6 +19,7 @@ from slicer.manifest import TensorSpec
 
 ENGINE_FILE = "engine.plan"
 LAYERS_FILE = "layers.json"
+_MOST_TIMINGS = 1 << 30  # a thousand times what large networks need
 
 
 def range_of(tensor: TensorSpec, favored: int, options: TensorRTOptions) -> Range:
@@ -107,14 +108,14 @@ def build(
             profile.set_shape(name, entry.least, entry.best, entry.most)
         if config.add_optimization_profile(profile) < 0:
             raise EngineError(f"{file.name}: TensorRT refuses the shapes {ranges}: {complaints.last()}")
-        known = config.create_timing_cache(timing.read_bytes() if timing.is_file() else b"")
+        known = config.create_timing_cache(_timings(timing) if timing.is_file() else b"")
         config.set_timing_cache(known, ignore_mismatch=False)
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             raise EngineError(f"{file.name}: {version()} built no engine: {complaints.last()}")
         (folder / ENGINE_FILE).write_bytes(bytes(plan))
         if timing.is_file():  # another build may have added to it meanwhile
-            known.combine(config.create_timing_cache(timing.read_bytes()), ignore_mismatch=False)
+            known.combine(config.create_timing_cache(_timings(timing)), ignore_mismatch=False)
         _keep(timing, bytes(known.serialize()))
         engine = trt.Runtime(complaints.logger).deserialize_cuda_engine(bytes(plan))
         (folder / LAYERS_FILE).write_text(
@@ -152,6 +153,17 @@ def _refusal(parser: Any, file: Path) -> str:
         at = "" if node is None else f"node {name or node.name or number} ({node.op_type}): "
         told.append(f"{at}{error.desc()}")
     return f"{file.name}: {version()} cannot take it: {'; '.join(told) or 'no reason given'}"
+
+
+def _timings(timing: Path) -> bytes:
+    """What is in a file of timings, which TensorRT then judges itself."""
+    with timing.open("rb") as file:
+        data = file.read(_MOST_TIMINGS + 1)
+    if len(data) > _MOST_TIMINGS:
+        raise EngineError(
+            f"{timing} has more than {_MOST_TIMINGS} bytes, wanted a cache of kernel timings: is it the right file?"
+        )
+    return data
 
 
 def _keep(timing: Path, data: bytes) -> None:

@@ -7,6 +7,7 @@ from itertools import permutations
 from dvabatch.batching.events import (
     DeviceLost,
     Event,
+    ExecutorAdded,
     ExecutorLost,
     LaunchFailed,
     LaunchFinished,
@@ -22,6 +23,7 @@ def test_any_order_of_an_instant_becomes_the_one() -> None:
     wanted: list[Event] = [
         LaunchFinished(3),
         LaunchFailed(4, "why"),
+        ExecutorAdded(1, 2),
         ExecutorLost(0, 1, "why"),
         ExecutorLost(1, 0, "why"),
         QueryArrived(Query(7, 0)),

@@ -58,3 +58,13 @@ def test_losing_a_busy_one_names_its_launch_once_and_it_never_returns() -> None:
     executors.put_back(0, taken)
     assert (executors.idle[0], executors.idle[1], executors.usable(1)) == (1, 0, 0)
     assert executors.state(1, 0) is ExecutorState.LOST
+
+
+def test_a_successor_has_an_index_of_its_own_and_serves_when_the_others_are_taken() -> None:
+    executors = Executors(2, 2)
+    executors.take(1, 1, 5)
+    executors.lose(1, 0)
+    executors.add(1)
+    assert (executors.idle[1], executors.usable(1), executors.count(1)) == (2, 2, 3)
+    assert [executors.take(1, 1, launch_id) for launch_id in (6, 7)] == [(1,), (2,)]
+    assert (executors.owner(1, 2), executors.count(0)) == (7, 2)

@@ -11,6 +11,7 @@ from dvabatch.batching.errors import BatchingError, EventError, OperationError
 from dvabatch.batching.events import (
     DeviceLost,
     Event,
+    ExecutorAdded,
     ExecutorLost,
     LaunchFailed,
     LaunchFinished,
@@ -27,6 +28,8 @@ from dvabatch.batching.query import Query
 from dvabatch.batching.view import View
 from tests.batching.scripted import Script, Stage
 from tests.batching.timeline import flat
+
+MS = 1_000_000
 
 
 def picture(ledger: Ledger) -> object:
@@ -200,6 +203,68 @@ def test_a_deadline_counts_until_entry_and_is_in_time_itself() -> None:
     assert stage.do() == []  # at 3
     assert stage.do() == [Reject(1, "deadline passed before entry")]
     assert stage.do(Advance(0, 2))
+
+
+def dropping() -> Machine:
+    """A machine whose three stages take 1 ms each, and whose policy says nothing."""
+    return Machine(Limits(3, 4, drop_late=True), flat(3), Script())
+
+
+def test_a_late_query_is_dropped_as_soon_as_it_comes() -> None:
+    queries = [Query(0, 0, deadline_ns=3 * MS - 1), Query(1, 0, deadline_ns=3 * MS), Query(2, 0)]
+    commands = dropping().handle([QueryArrived(query) for query in queries], 0)
+    assert commands == [Reject(0, "deadline can no longer be met"), WakeAt(1)]
+
+
+def test_a_waiting_query_is_dropped_when_its_time_has_come_and_not_before() -> None:
+    machine = dropping()
+    assert machine.handle([QueryArrived(Query(0, 0, deadline_ns=10 * MS))], 0) == [WakeAt(7 * MS + 1)]
+    assert machine.handle([TimerFired()], 7 * MS) == []
+    assert machine.handle([TimerFired()], 7 * MS + 1) == [Reject(0, "deadline can no longer be met")]
+    assert machine.idle
+    assert machine.handle([QueryArrived(Query(1, 0, deadline_ns=10 * MS))], 11 * MS) == [
+        Reject(1, "deadline passed before entry")
+    ]
+
+
+def test_an_earlier_wake_up_of_the_policy_stands_and_one_that_has_entered_needs_none() -> None:
+    script = Script()
+    machine = Machine(Limits(3, 4, drop_late=True), flat(3), script)
+    script.say = [Wake(5 * MS)]
+    assert machine.handle([QueryArrived(Query(0, 0, deadline_ns=10 * MS))], 0) == [WakeAt(5 * MS)]
+    assert machine.handle([QueryArrived(Query(1, 0, deadline_ns=20 * MS))], 1) == []  # nobody takes it back
+    script.say = [New(0, (0,))]
+    assert machine.handle([TimerFired()], 5 * MS) == [WakeAt(17 * MS + 1)]
+
+
+def test_late_queries_stay_where_nobody_asked_to_drop_them() -> None:
+    machine = Machine(Limits(3, 4), flat(3), Script())
+    assert machine.handle([QueryArrived(Query(0, 0, deadline_ns=1))], 0) == []
+    assert machine.ledger.waiting.ids() == [0]
+
+
+def test_a_successor_in_the_same_instant_saves_a_stage_from_running_dry() -> None:
+    stage = Stage(queries=2, executors=1)
+    stage.do(New(0, (0,)), Advance(0, 2))
+    events: list[Event] = [ExecutorLost(0, 0, "it hung"), *(ExecutorAdded(at, 1) for at in range(3))]
+    assert stage.call(events) == [Fail((0,), "it hung")]
+    assert stage.machine.ledger.idle == [1, 1, 1]
+    assert stage.machine.dead_ns is None
+    [launch] = [command for command in stage.do(New(0, (1,)), Advance(1, 2)) if isinstance(command, Launch)]
+    assert launch.executors == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("at", "index"), [(0, 0), (0, 1), (0, 3), (3, 2), (-1, 2)])
+def test_a_successor_under_another_index_than_the_next_is_refused(at: int, index: int) -> None:
+    with pytest.raises(EventError, match="its next index"):
+        Stage(executors=2).call([ExecutorAdded(at, index)])
+
+
+def test_the_instant_of_the_end_is_that_of_the_first_loss() -> None:
+    stage = Stage()
+    stage.call([DeviceLost("power")])
+    stage.call([DeviceLost("again")])
+    assert stage.machine.dead_ns == 1
 
 
 def test_wake_ups_are_asked_for_once_replaced_by_a_later_word_and_never_now() -> None:

@@ -14,8 +14,11 @@ from dvabatch_cli.environment import environment
 from tests.bench import (
     auto,
     bench_memory,
+    compare,
     decision,
     idle_runtime,
+    live,
+    on_device,
     simulate_memory,
     simulator,
     slicing_tax,
@@ -23,7 +26,18 @@ from tests.bench import (
 from tests.bench.figure import Benchmark, Figure, Scale
 
 # The quick ones first, so that a reader has something to read.
-MODULES = (decision, simulator, simulate_memory, idle_runtime, slicing_tax, bench_memory, auto)
+MODULES = (
+    decision,
+    simulator,
+    simulate_memory,
+    idle_runtime,
+    live,
+    on_device,
+    slicing_tax,
+    bench_memory,
+    compare,
+    auto,
+)
 BENCHMARKS: dict[str, Benchmark] = {module.BENCHMARK.name: module.BENCHMARK for module in MODULES}
 
 

@@ -46,5 +46,10 @@ def shaped(**changes: Any) -> dict[str, Any]:
     return {"load": {**MMPP, **changes}}
 
 
+def fault(kind: str, **options: Any) -> dict[str, Any]:
+    """With room for queries that fail."""
+    return {"faults": [{"kind": kind, **options}], "checks": {"error_limit": 0.5}}
+
+
 def policy(kind: str, **options: Any) -> dict[str, Any]:
     return {"policies": [{"scheduler_type": kind, **options}]}

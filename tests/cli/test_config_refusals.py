@@ -8,7 +8,7 @@ import pytest
 from dvabatch_cli.config import ConfigError
 from dvabatch_cli.config.document import parse_document
 from dvabatch_cli.config.validate import build
-from tests.cli.short_config import LENGTHS, load, policy, problem, shaped
+from tests.cli.short_config import LENGTHS, fault, load, policy, problem, problems, shaped
 
 NETWORKS = {"network": "tiny_resnt"}
 CASES: list[tuple[dict[str, Any], str]] = [
@@ -25,7 +25,28 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"policies": {}}, "policies: got {}, wanted a list"),
     ({"load": None}, "load: got nothing, wanted a value: it is required"),
     ({"load": 5}, "load: got 5, wanted an object"),
-    ({"faults": [{}]}, "faults: got [{}], wanted an empty list"),
+    # faults
+    ({"faults": [{}]}, 'faults[0].kind: got nothing, wanted one of "slow", "fail", "hang", "cancel"'),
+    ({"faults": {}}, "faults: got {}, wanted a list"),
+    ({"faults": [{"kind": "slwo"}]}, 'faults[0].kind: got "slwo", wanted one of'),
+    (fault("slow", stage=4, factor=2), "faults[0].stage: got 4, wanted at most slicing.stages - 1 (3)"),
+    (fault("slow", stage=0, factor=0.5), "faults[0].factor: got 0.5, wanted a number of at least 1"),
+    (fault("slow", stage=0, factor=2, from_s=2, until_s=1), "faults[0].until_s: got 1.0, wanted more than from_s (2)"),
+    (fault("fail", stage=0), "faults[0]: got neither rate nor launch, wanted rate or launch"),
+    (fault("hang", stage=0, rate=0.1, launch=2), "faults[0].launch: got both rate and launch"),
+    (fault("fail", stage=9, rate=0.1), "faults[0].stage: got 9, wanted at most slicing.stages - 1 (3)"),
+    (fault("cancel", rate=2, after_ms=1), "faults[0].rate: got 2, wanted a number of at most 1"),
+    (fault("cancel", rate=0.1), "faults[0].after_ms: got nothing, wanted a value: it is required"),
+    (fault("cancel", rate=0.1, after_ms=1, at_s=1), "it is an option of device_lost"),
+    (fault("device_lost", at_s=-1), "faults[0].at_s: got -1, wanted a number of at least 0"),
+    (
+        {**fault("device_lost", at_s=1), "checks": {}},
+        "checks.error_limit: got 0, wanted the share of the queries that may fail in a valid run, above 0: faults of the "
+        "kind device_lost make queries fail",
+    ),
+    ({"checks": {"error_limit": 2}}, "checks.error_limit: got 2, wanted a number of at most 1"),
+    (policy("NORMAL", drop_late=True), "policies[0].drop_late: got drop_late for queries without a deadline"),
+    ({"engine": {"launch_timeout_ms": 0}}, "engine.launch_timeout_ms: got 0, wanted a number above 0"),
     (
         {"baselines": ["untund"]},
         'baselines[0]: got "untund", wanted one of "untuned", "swept": did you mean "untuned"?',
@@ -165,6 +186,12 @@ def test_what_is_impossible_is_refused_in_one_line(changes: dict[str, Any], text
 @pytest.mark.parametrize(("lengths", "text"), LENGTH_CASES)
 def test_impossible_lengths_are_refused(lengths: dict[str, Any], text: str) -> None:
     assert text in problem(**load(lengths=lengths), **policy("NORMAL", preferred_seq_len=[128]))
+
+
+def test_one_fault_may_have_several_problems_and_all_are_told() -> None:
+    broken = [{"kind": "slow", "stage": -1, "factor": 0}, {"kind": "hang", "stage": 0}]
+    told = problems(faults=broken, checks={"error_limit": 0.5})
+    assert sorted(line.split(": ")[1] for line in told) == ["faults[0].factor", "faults[0].stage", "faults[1]"]
 
 
 def test_a_root_that_is_no_object_is_refused() -> None:

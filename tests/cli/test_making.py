@@ -144,19 +144,19 @@ def test_cache_lists_and_clears(workshop: Path, own_cache: Path) -> None:
 
 
 def test_doctor_says_what_is_there_and_what_follows(own_cache: Path) -> None:
-    done = dvabatch("doctor", "--json")
+    done = dvabatch("doctor", "--no-pacing", "--json")
     findings = {finding["what"]: finding for finding in done.document()["findings"]}
     assert findings["onnxruntime"]["fine"]
     assert all(finding["fine"] or finding["follows"] for finding in findings.values())
     missing = [finding for finding in findings.values() if finding["needed"] and not finding["fine"]]
     assert done.code == (3 if missing else 0)
-    assert "doctor" in dvabatch("doctor").out
+    assert "doctor" in dvabatch("doctor", "--no-pacing").out
 
 
 def test_doctor_names_what_bench_needs_and_does_not_find(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {**packages(), "onnxruntime": None}
     monkeypatch.setattr("dvabatch_cli.doctor.packages", lambda: found)
-    done = dvabatch("doctor", "--json")
+    done = dvabatch("doctor", "--no-pacing", "--json")
     assert done.code == 3
     lacking = [finding for finding in done.document()["findings"] if finding["what"] == "onnxruntime"]
     assert [(each["found"], each["follows"]) for each in lacking] == [("missing", "pip install onnxruntime")]
@@ -165,5 +165,5 @@ def test_doctor_names_what_bench_needs_and_does_not_find(own_cache: Path, monkey
 def test_doctor_works_with_a_cache_that_is_not_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVABATCH_CACHE", "not/there/[/yet]")
-    assert "[/yet]" in "".join(dvabatch("doctor").out.split())
+    assert "[/yet]" in "".join(dvabatch("doctor", "--no-pacing").out.split())
     assert dvabatch("cache", "list").code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dvabatch.batching.commands import Deliver, Fail, Forget, Launch, Reject
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.place import Place
+from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
 from tests.laws.violations import Violation
 
@@ -12,8 +13,9 @@ from tests.laws.violations import Violation
 class Books:
     """Each query's fate from the commands alone."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, profile: Profile) -> None:
         self._limits = limits
+        self._profile = profile
         self.arrived: dict[int, Query] = {}
         self.cancelled: set[int] = set()  # asked for
         self.ended: dict[int, str] = {}
@@ -99,8 +101,18 @@ class Books:
         if command.query_id in self.where:
             raise Violation(f"{command} comes after a launch")
         deadline_ns = self.arrived[command.query_id].deadline_ns
-        if "deadline" in command.reason and (deadline_ns is None or deadline_ns >= now_ns):
+        if "deadline passed" in command.reason and (deadline_ns is None or deadline_ns >= now_ns):
             raise Violation(f"{command} at {now_ns}, the deadline is {deadline_ns}")
+        if "no longer" in command.reason and not self.is_late(command.query_id, now_ns):
+            raise Violation(f"{command} at {now_ns}, though it could be answered by {deadline_ns}")
+
+    def is_late(self, query_id: int, now_ns: int) -> bool:
+        """Whether late queries are dropped, and this one could not be answered in time any more if it entered now, alone."""
+        query, limits = self.arrived[query_id], self._limits
+        lane = limits.lane_of(query.length)
+        if not limits.drop_late or query.deadline_ns is None or lane is None:
+            return False
+        return now_ns + self._profile.span_ns(0, limits.stages - 1, 1, lane) > query.deadline_ns
 
     def forgotten(self, command: Forget) -> None:
         self._ends(command.query_id, "forgotten")

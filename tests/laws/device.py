@@ -117,6 +117,12 @@ class PaperDevice:
             follower_id = self._follower.pop(follower_id, None)
         return launch
 
+    def add(self, stage: int) -> int:
+        """A fresh executor of a stage: its index is that of nobody before."""
+        index = sum(at == stage for at, _ in self.owner)
+        self.owner[stage, index] = None
+        return index
+
     def lose_everything(self) -> list[Launch]:
         """The device is gone: answers with what had started."""
         gone = [flight.launch for flight in self.in_flight.values() if flight.started]
@@ -129,12 +135,11 @@ class PaperDevice:
         return gone
 
     def usable(self, stage: int) -> int:
-        return sum((stage, index) not in self.lost_executors for index in range(self._limits.executors_per_stage))
+        return sum(each not in self.lost_executors for each in self.owner if each[0] == stage)
 
     def idle(self, stage: int) -> int:
         return sum(
-            self.owner[stage, index] is None and (stage, index) not in self.lost_executors
-            for index in range(self._limits.executors_per_stage)
+            owner is None and each not in self.lost_executors for each, owner in self.owner.items() if each[0] == stage
         )
 
     # Within -------------------------------------------------------------------------------------------------------

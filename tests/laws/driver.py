@@ -11,6 +11,7 @@ from dvabatch.batching.commands import Command, Copy, Deliver, Fail, Forget, Lau
 from dvabatch.batching.events import (
     DeviceLost,
     Event,
+    ExecutorAdded,
     ExecutorLost,
     LaunchFailed,
     LaunchFinished,
@@ -38,7 +39,7 @@ class LawDriver:
     def __init__(self, machine: Machine, scenario: Scenario, recorder: Recorder | None = None) -> None:
         self.machine = machine
         self.scenario = scenario
-        self.books = Books(scenario.limits)
+        self.books = Books(scenario.limits, scenario.profile)
         self.device = PaperDevice(scenario.limits)
         self.calls = 0
         self._recorder = recorder
@@ -77,12 +78,11 @@ class LawDriver:
         events: list[Event] = []
         while self._agenda and self._agenda[0][0] == now_ns:
             _, kind, facts = heapq.heappop(self._agenda)
-            event = self._happens(now_ns, kind, facts)
-            if event is not None:
-                events.append(event)
-                if self.scenario.one_by_one:
-                    self._call(events, now_ns)
-                    return
+            happened = self._happens(now_ns, kind, facts)
+            events.extend(happened)
+            if happened and self.scenario.one_by_one:
+                self._call(events, now_ns)
+                return
         if self._wake_ns == now_ns:
             self._wake_ns = None
             events.append(TimerFired())
@@ -108,28 +108,33 @@ class LawDriver:
             self._recorder.record(now_ns, events, commands)
         for command in commands:
             self._carry_out(command, now_ns)
-        self._look_around(events)
+        self._look_around(events, now_ns)
 
     # What happens -------------------------------------------------------------------------------------------------
 
-    def _happens(self, now_ns: int, kind: int, facts: tuple[int, ...]) -> Event | None:
+    def _happens(self, now_ns: int, kind: int, facts: tuple[int, ...]) -> list[Event]:
         scenario, device, books = self.scenario, self.device, self.books
         if kind == _ARRIVES:
-            return QueryArrived(scenario.queries[facts[0]])
+            return [QueryArrived(scenario.queries[facts[0]])]
         if kind == _CANCELLED:
-            return QueryCancelled(facts[0])
+            return [QueryCancelled(facts[0])]
         if kind == _STALE:
-            return TimerFired()
+            return [TimerFired()]
         if kind == _GONE:
             self._dead = self._gone = True
             self._lost = books.open() - self._answers
             device.lose_everything()
-            return DeviceLost("power")
+            return [DeviceLost("power")]
         if kind == _LOST:
             stage, index = facts
+            if (stage, index) not in device.owner:
+                return []
             reason = f"executor {index} of stage {stage} died at {now_ns}"
             waiting = [flight.launch for flight in device.in_flight.values() if not flight.started]
+            before = set(device.lost_executors)
             lost = device.lose(stage, index)
+            gone = sorted(device.lost_executors - before) if scenario.successors else []
+            added: list[Event] = [ExecutorAdded(at, device.add(at)) for at, _ in gone]
             for launch in waiting:
                 if launch.id not in device.in_flight:
                     books.never_started(launch)
@@ -140,12 +145,12 @@ class LawDriver:
                     self._plan(now_ns + TICK_NS, _ENDS, lost.id)
             without = [s for s in range(scenario.limits.stages) if not device.usable(s)]
             self._dead = self._dead or bool(without) or len(device.lost_sets) == scenario.limits.buffer_sets
-            return ExecutorLost(stage, index, reason)
+            return [*added, ExecutorLost(stage, index, reason)]
         launch_id = facts[0]
         flight = device.in_flight.get(launch_id)
         if flight is None:  # lost; the machine hears of some of them all the same, once
             late = len(facts) == 1 and scenario.late_every and launch_id % scenario.late_every == 0
-            return LaunchFinished(launch_id) if late else None
+            return [LaunchFinished(launch_id)] if late else []
         failed = scenario.fail_every > 0 and launch_id % scenario.fail_every == scenario.fail_every - 1
         following = device.end(launch_id, failed=failed)
         books.landed(flight.launch, success=not failed)
@@ -154,10 +159,10 @@ class LawDriver:
         if failed:
             reason = f"launch {launch_id} failed"
             self._will_fail(reason, flight.launch)
-            return LaunchFailed(launch_id, reason)
+            return [LaunchFailed(launch_id, reason)]
         if flight.launch.last_stage == scenario.limits.stages - 1:
             self._answers.update(flight.launch.query_ids)
-        return LaunchFinished(launch_id)
+        return [LaunchFinished(launch_id)]
 
     def _will_fail(self, reason: str, launch: Launch) -> None:
         """Those of a lost or failed launch who still want an answer: they fail for this reason."""
@@ -215,7 +220,7 @@ class LawDriver:
 
     # After each call ----------------------------------------------------------------------------------------------
 
-    def _look_around(self, events: Sequence[Event]) -> None:
+    def _look_around(self, events: Sequence[Event], now_ns: int) -> None:
         books, device, limits, ledger = self.books, self.device, self.scenario.limits, self.machine.ledger
         for event in events:  # cancelled in the very instant: forgotten if the machine heard of it, which it did
             if isinstance(event, QueryCancelled) and event.query_id in books.open():
@@ -239,6 +244,9 @@ class LawDriver:
         alive = [query_id for query_id in waiting + living if query_id not in books.ended]
         if sorted(alive) != sorted(books.open()):
             raise Violation(f"alive are {sorted(books.open())}, the machine keeps {sorted(alive)}")
+        late = [query_id for query_id in waiting if books.is_late(query_id, now_ns)]
+        if late:
+            raise Violation(f"queries {late} wait at {now_ns}, but can no longer be answered in time")
         for stage in range(limits.stages):
             if ledger.idle[stage] != device.idle(stage):
                 raise Violation(

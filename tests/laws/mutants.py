@@ -14,7 +14,7 @@ from dvabatch.batching.machine import Machine
 from dvabatch.batching.operations import Advance, Hold, Merge, Split, Stretch
 from dvabatch.batching.place import BufferSets, Place
 from dvabatch.batching.query import Query
-from dvabatch.batching.states import BatchEvent
+from dvabatch.batching.states import BatchEvent, ExecutorState
 from dvabatch.batching.waiting import WaitingRoom
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -63,6 +63,24 @@ def executors_never_return(patch: pytest.MonkeyPatch) -> None:
 
 def lost_executors_return(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Executors, "lose", lambda self, stage, index: self.owner(stage, index))
+
+
+def a_successor_takes_the_place_of_the_lost(patch: pytest.MonkeyPatch) -> None:
+    """An index is used again, while the device may still be at what was lost there."""
+    add = Executors.add
+
+    def broken(self: Executors, stage: int) -> None:
+        lost = [index for index in range(self.count(stage)) if self.state(stage, index) is ExecutorState.LOST]
+        add(self, stage)
+        if lost:
+            self._state[stage][lost[0]], self._state[stage][-1] = ExecutorState.IDLE, ExecutorState.LOST
+            self._free[stage][0] = lost[0]
+
+    patch.setattr(Executors, "add", broken)
+
+
+def late_queries_are_kept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Machine, "_lead_ns", property(lambda self: (), lambda self, lead_ns: None), raising=False)
 
 
 def a_set_returns_with_its_first_tenant(patch: pytest.MonkeyPatch) -> None:
@@ -209,6 +227,8 @@ MUTANTS: tuple[Break, ...] = (
     executors_return_at_the_launch,
     executors_never_return,
     lost_executors_return,
+    a_successor_takes_the_place_of_the_lost,
+    late_queries_are_kept,
     a_set_returns_with_its_first_tenant,
     rows_of_lost_launches_return,
     a_split_loses_its_last_part,

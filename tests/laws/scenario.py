@@ -20,6 +20,7 @@ class Scenario:
     queries: tuple[Query, ...]
     cancels: tuple[tuple[int, int], ...] = ()  # (instant, query)
     losses: tuple[tuple[int, int, int], ...] = ()  # (instant, stage, executor)
+    successors: bool = False  # whether fresh executors take over from those that are lost
     device_lost_ns: int | None = None
     fail_every: int = 0
     late_every: int = 0  # of the launches that were lost, which are heard of after all

@@ -33,6 +33,7 @@ def limits(draw: st.DrawFn) -> Limits:
         executors_per_stage=draw(st.integers(1, 3)),
         lanes=lanes,
         max_queue=draw(st.sampled_from([None, None, None, 3])),
+        drop_late=draw(st.sampled_from([False, False, True])),
     )
 
 
@@ -148,13 +149,15 @@ def scenarios(draw: st.DrawFn, *, faults: bool = True) -> Scenario:
     if not faults:
         return quiet
     cancels = st.tuples(instants, st.integers(0, max(len(queries) - 1, 0)))
-    losses = st.tuples(instants, st.integers(0, of.stages - 1), st.integers(0, of.executors_per_stage - 1))
+    # One index more than there are at first: a successor may be lost as well.
+    losses = st.tuples(instants, st.integers(0, of.stages - 1), st.integers(0, of.executors_per_stage))
     return Scenario(
         of,
         quiet.profile,
         queries,
         cancels=tuple(draw(st.lists(cancels, max_size=6))) if queries else (),
-        losses=tuple(draw(st.lists(losses, max_size=3))),
+        losses=tuple(draw(st.lists(losses, max_size=4))),
+        successors=draw(st.booleans()),
         device_lost_ns=draw(st.one_of(st.none(), st.none(), st.none(), instants)),
         fail_every=draw(st.sampled_from([0, 0, 2, 3, 7])),
         late_every=draw(st.sampled_from([0, 1, 2])),

@@ -97,16 +97,17 @@ def test_the_scenarios_reach_what_the_laws_are_about() -> None:
     seen: Counter[str] = Counter()
     split_stages: set[str] = set()
 
-    @settings(LAWS, max_examples=70)
+    @settings(LAWS, max_examples=100)
     @given(st.data())
     def collect(data: st.DataObject) -> None:
         scenario = data.draw(scenarios())
         books, policy, trace = run(scenario, data.draw(policies("RANDOM", scenario.limits)))
         seen.update(policy.seen)
         seen.update(books.ended.values())
+        seen["dropped"] += any("no longer" in why for why in books.why.values())
         seen["three parts"] += policy.most_parts > 2
         seen["the maximum"] += 1 < scenario.limits.max_batch == max(books.batch_sizes, default=0)
-        for word in ("Copy", "LaunchFailed", "ExecutorLost", "DeviceLost"):
+        for word in ("Copy", "LaunchFailed", "ExecutorAdded", "ExecutorLost", "DeviceLost"):
             seen[word] += f'["{word}"' in trace
         last = scenario.limits.stages - 1
         split_stages.update(
@@ -116,7 +117,8 @@ def test_the_scenarios_reach_what_the_laws_are_about() -> None:
     collect()
     wanted = {
         "New", "Stretch", "Merge", "Split", "Hold", "Advance", "behind", "Copy", "three parts", "the maximum",
-        "delivered", "failed", "rejected", "forgotten", "LaunchFailed", "ExecutorLost", "DeviceLost",
+        "delivered", "failed", "rejected", "forgotten", "LaunchFailed", "ExecutorAdded", "ExecutorLost", "DeviceLost",
+        "dropped",
     }  # fmt: skip
     assert not {what for what in wanted if not seen[what]}
     assert split_stages == {"first", "last"}

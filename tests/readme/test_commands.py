@@ -27,7 +27,24 @@ LONG = {
     "dvabatch bench resnet_152_04.json": [sys.executable, "-m", "dvabatch_cli", "bench", "--help"],
 }
 SUBCOMMANDS = (
-    *("slice", "build", "profile", "bench", "simulate", "tune", "plot", "figure", "check", "model", "cache", "doctor"),
+    *(
+        "slice",
+        "build",
+        "profile",
+        "bench",
+        "simulate",
+        "tune",
+        "plot",
+        "compare",
+        "figure",
+        "check",
+        "model",
+        "cache",
+        "doctor",
+    ),
+    "search",
+    "report",
+    *("trace", "explain"),
 )
 # A machine whose cores are taken may make a sender late: the run is then invalid, and says so. All else is a failure.
 FINE, INVALID = 0, 4

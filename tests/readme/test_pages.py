@@ -14,6 +14,7 @@ import pytest
 from dvabatch.batching.states import BATCH_TRANSITIONS, BatchEvent, BatchState
 from dvabatch_cli.config.config import Config
 from dvabatch_cli.config.engine import ChecksSection, EngineSection, SlicingSection, SloSection
+from dvabatch_cli.config.faults import FAULTS
 from dvabatch_cli.config.lengths import LENGTHS
 from dvabatch_cli.config.load import LOADS
 from dvabatch_cli.config.model import MODELS, InputSection
@@ -25,7 +26,7 @@ from tests.readme.page import PAGES, README, ROOT, links
 GUIDE = ROOT / "docs" / "guide.md"
 SECTIONS = (
     *(Config, SlicingSection, EngineSection, SloSection, ChecksSection, InputSection),
-    *(section for family in (MODELS, LOADS, LENGTHS, POLICIES) for section in family.values()),
+    *(section for family in (MODELS, LOADS, LENGTHS, POLICIES, FAULTS) for section in family.values()),
 )
 FIGURES = ("docs.state_diagram", "docs.query_life")
 
@@ -86,7 +87,7 @@ def test_the_guide_names_every_option_of_a_config(section: type[Section]) -> Non
     assert not missing
 
 
-@pytest.mark.parametrize("kinds", [POLICIES, LOADS, LENGTHS], ids=["policies", "loads", "lengths"])
+@pytest.mark.parametrize("kinds", [POLICIES, LOADS, LENGTHS, FAULTS], ids=["policies", "loads", "lengths", "faults"])
 def test_the_guide_names_every_kind(kinds: Mapping[str, type[Section]]) -> None:
     text = GUIDE.read_text()
     assert not [kind for kind in kinds if f"`{kind}`" not in text]

@@ -124,6 +124,15 @@ def test_refusing_for_want_of_room_is_saturation_and_refusing_what_is_too_long_i
     assert not saturated(dataclasses.replace(queries, length=length), "pull")
 
 
+def test_what_is_refused_when_nothing_can_run_any_more_is_no_saturation() -> None:
+    queries = on_time(1000)
+    queries.status[900:] = Status.REJECTED
+    lost_ns = int(queries.done_ns[900:].min())
+    assert saturated(queries, "pull")
+    assert saturated(queries, "pull", lost_ns + 1 + int(np.ptp(queries.done_ns)))
+    assert not saturated(queries, "pull", lost_ns)
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 19, 20])
 def test_a_handful_of_queries_says_nothing(n: int) -> None:
     assert not saturated(on_time(n), "pull")

@@ -18,6 +18,7 @@ from dvabatch.batching.operations import Operation
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.view import View
 from dvabatch.runtime.arrivals import NoArrivals, PullArrivals
+from dvabatch.runtime.faults import Fault, Faults
 from dvabatch.runtime.journal import Journal, Outcome
 from dvabatch.runtime.launcher import Launcher
 from dvabatch.runtime.observers import JournalObserver
@@ -110,6 +111,8 @@ class Served:
     trace: str
     busy_ns: int
     table: TensorTable
+    given_up: int = 0
+    befell: Mapping[str, int] = field(default_factory=dict)
 
     def ended(self, outcome: Outcome) -> list[int]:
         """The queries that ended so."""
@@ -133,6 +136,8 @@ class Rig:
     pads: Mapping[str, float] = field(default_factory=dict)
     clock: Callable[[], int] = time.perf_counter_ns
     during: Callable[[ThreadedDriver], None] = lambda driver: None
+    timeout_ns: int | None = None
+    faults: Sequence[Fault] = ()
 
     def pull(self, arrivals_ns: Sequence[int], lengths: Sequence[int] | None = None,
              deadline_ns: int | None = None) -> Served:  # fmt: skip
@@ -168,8 +173,12 @@ class Rig:
         count = len(arrivals_ns)
         observer = Keeping(Journal(count, lengths), range(count))
         trace = io.StringIO()
-        driver = ThreadedDriver(machine, table, observer, recorder=Recorder(machine, trace), clock=self.clock)
-        launcher = Launcher(self.stages, table, self.payload, self.pads, driver.post)
+        faults = Faults(self.faults, seed=1) if self.faults else None
+        driver = ThreadedDriver(
+            machine, table, observer, recorder=Recorder(machine, trace), clock=self.clock, timeout_ns=self.timeout_ns,
+            faults=faults,
+        )  # fmt: skip
+        launcher = Launcher(self.stages, table, self.payload, self.pads, driver.post, faults)
         self.during(driver)
         threads = [] if pushed is None else [threading.Thread(target=_post, args=(driver, pushed))]
         if posted is not None:
@@ -184,8 +193,9 @@ class Rig:
                 thread.join(30)
         assert machine.idle
         return Served(
-            observer.journal, machine, observer.answers, observer.launches, trace.getvalue(), driver.busy_ns, table
-        )
+            observer.journal, machine, observer.answers, observer.launches, trace.getvalue(), driver.busy_ns, table,
+            driver.given_up, {} if faults is None else faults.counts,
+        )  # fmt: skip
 
 
 class Keeping(JournalObserver):

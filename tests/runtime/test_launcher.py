@@ -205,3 +205,53 @@ def test_every_launch_ends_in_exactly_one_event() -> None:
             b.launcher.start(launch(launch_id, (launch_id * 3 + launch_id % 5,), row=launch_id % MAX_BATCH))
         ends = Counter(getattr(event, "launch_id") for event in b.rest())  # noqa: B009
         assert ends == Counter(range(60))
+
+
+def test_a_launch_that_is_given_up_is_not_reported_and_takes_the_one_behind_it_along() -> None:
+    gate = Gate(held=1)
+    with bench(gate) as b:
+        ahead, behind = launch(0, (1,)), launch(1, (2,), row=1, after=0)
+        b.launcher.start(ahead)
+        assert gate.reached.wait(30)
+        b.launcher.start(behind)
+        assert b.launcher.give_up(ahead)
+        assert len(b.launcher._workers._abandoned) == 1
+        assert not b.launcher.give_up(ahead)
+        assert not b.launcher.give_up(behind)  # it has gone with the other
+        b.launcher.start(launch(2, (3,), buffer_set=1))  # on another thread, while the first hangs
+        assert b.next() == LaunchFinished(2)
+        gate.open.set()
+        assert b.rest() == []
+        assert {who for who, _ in gate.log} == {1, 3}
+
+
+def test_one_that_has_ended_cannot_be_given_up() -> None:
+    with bench() as b:
+        done = launch(0, (1,))
+        b.launcher.start(done)
+        assert b.next() == LaunchFinished(0)
+        assert not b.launcher.give_up(done)
+
+
+def test_a_launch_that_is_given_up_before_a_thread_has_come_to_it_never_runs() -> None:
+    gate = Gate(held=-1)
+    with bench(gate) as b:
+        late = launch(0, (1,))
+        b.launcher._workers = Later()  # type: ignore[assignment]
+        b.launcher.start(late)
+        assert b.launcher.give_up(late)
+        b.launcher._workers.jobs[0]()  # type: ignore[attr-defined]
+        assert gate.log == []
+
+
+class Later:
+    """Workers that have not come to anything yet."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Callable[[], None]] = []
+
+    def submit(self, job: Callable[[], None]) -> None:
+        self.jobs.append(job)
+
+    def close(self) -> bool:
+        return True

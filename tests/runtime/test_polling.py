@@ -16,8 +16,10 @@ from dvabatch.batching.place import Place
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.view import View
 from dvabatch.runtime.arrivals import PullArrivals
+from dvabatch.runtime.device_faults import FaultyDevice
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
+from dvabatch.runtime.faults import Fault, Faults
 from dvabatch.runtime.journal import Journal, Outcome
 from dvabatch.runtime.polling import PollingDriver
 from dvabatch.runtime.shapes import lay_out_modules
@@ -44,6 +46,8 @@ class Polled:
     places: list[Place]
     trace: str
     launcher: DeviceLauncher
+    given_up: int
+    befell: Mapping[str, int]
 
     def ended(self, outcome: Outcome) -> list[int]:
         return [query_id for query_id, how in enumerate(self.journal.outcome) if how == outcome]
@@ -63,6 +67,8 @@ class Bench:
     graphs: int = 4096
     refuse: Callable[[Mapping[str, tuple[int, ...]]], None] = lambda _: None
     pin: Array | None = None
+    timeout_ns: int | None = None
+    faults: Sequence[Fault] = ()
 
     def pull(self, arrivals_ns: Sequence[int], lengths: Sequence[int] | None = None) -> Polled:
         modules = [FakeModule(engine, self.refuse if stage == 1 else lambda _: None)
@@ -78,12 +84,21 @@ class Bench:
         machine = Machine(self.limits, self.profile, self.policy, debug=True)
         observer = Keeping(Journal(len(arrivals_ns), lengths), range(len(arrivals_ns)))
         trace = io.StringIO()
-        driver = PollingDriver(machine, table, observer, recorder=Recorder(machine, trace))
-        driver.run(launcher, PullArrivals(arrivals_ns, lengths))
+        faults = Faults(self.faults, seed=1) if self.faults else None
+        driver = PollingDriver(
+            machine, table, observer, recorder=Recorder(machine, trace), timeout_ns=self.timeout_ns, faults=faults
+        )
+        starter = launcher if faults is None else FaultyDevice(launcher, faults, self.profile, driver.now_ns)
+        driver.run(starter, PullArrivals(arrivals_ns, lengths))
         assert machine.idle
+        if faults is not None:  # what was given up may be under way
+            launcher.drain()
         assert not launcher.in_flight
         places = [launch.place for launch in observer.launches]
-        return Polled(observer.journal, machine, observer.answers, places, trace.getvalue(), launcher)
+        return Polled(
+            observer.journal, machine, observer.answers, places, trace.getvalue(), launcher, driver.given_up,
+            {} if faults is None else faults.counts,
+        )  # fmt: skip
 
 
 def tokens(policy: Policy, lengths: Sequence[int] | None = None, limits: Limits = LIMITS, **more: object) -> Bench:

@@ -40,13 +40,16 @@ def open_runtime(
     before: Callable[[Array], None] = no_wait,
     lanes: Sequence[int] = (),
     max_queue: int | None = None,
+    drop_late: bool = False,
+    launch_timeout_ms: float | None = None,
 ) -> Runtime:
     profile, tables = quick_table(STAGES, MAX_BATCH, lanes)
     return Runtime(
         [Around(each, before) for each in tables],
         policy or Normal(FillOrWait(MAX_BATCH, 0, 2)),
         profile,
-        limits=Limits(STAGES, MAX_BATCH, 4, 2, tuple(lanes) or (None,), max_queue),
+        limits=Limits(STAGES, MAX_BATCH, 4, 2, tuple(lanes) or (None,), max_queue, drop_late),
+        launch_timeout_ms=launch_timeout_ms,
         debug=True,
     )
 
@@ -192,6 +195,42 @@ def test_a_query_whose_time_to_enter_is_over_is_rejected() -> None:
         assert answer_of(first) == [0, STAGES]
         with pytest.raises(RejectedError, match="deadline passed before entry"):
             late.result(WAIT_S)
+
+
+def test_a_query_that_cannot_be_answered_in_time_is_rejected_at_once() -> None:
+    """The table takes 30 us; nobody has to come for the query to be told."""
+    gate = Gate()
+    with open_runtime(Normal(FillOrWait(1, 0, 1)), before=gate, drop_late=True) as runtime:
+        first = runtime.submit(token_of(0))
+        assert gate.reached.wait(WAIT_S)
+        for timeout_ms in (0.0, 20.0):  # as it comes, and while everything stands still
+            with pytest.raises(RejectedError, match=r"deadline can no longer be met|deadline passed"):
+                runtime.submit(token_of(1), timeout_ms=timeout_ms).result(WAIT_S)
+        assert not first.done()
+        gate.open.set()
+        assert answer_of(first) == [0, STAGES]
+
+
+def test_a_launch_that_hangs_fails_its_own_queries_and_the_runtime_serves_on_and_closes() -> None:
+    gate = Gate()
+
+    def hang(rows: Array) -> None:
+        if (rows[:, 0] == 13).any():
+            gate(rows)
+
+    with open_runtime(Normal(FillOrWait(1, 0, 1)), before=hang, launch_timeout_ms=300) as runtime:
+        stuck, following = runtime.submit(token_of(13)), runtime.submit(token_of(14))
+        with pytest.raises(EngineError, match="launch of stages 0 to 2 given up: no end after 300 ms"):
+            stuck.result(WAIT_S)
+        assert answer_of(following) == [14, STAGES]
+        assert answer_of(runtime.submit(token_of(15))) == [15, STAGES]
+    gate.open.set()
+
+
+@pytest.mark.parametrize("launch_timeout_ms", [0, -1.0, float("nan")])
+def test_a_timeout_of_nothing_is_refused(launch_timeout_ms: float) -> None:
+    with pytest.raises(ValueError, match="launch_timeout_ms is"):
+        open_runtime(launch_timeout_ms=launch_timeout_ms)
 
 
 def test_lengths_are_padded_and_answers_cut() -> None:

@@ -7,6 +7,7 @@ from dvabatch.batching.machine import Machine
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
+from dvabatch.runtime.journal import Journal, Outcome
 from dvabatch.runtime.simulated import SimulatedDriver
 
 MS = 1_000_000
@@ -32,3 +33,46 @@ def test_waking_is_charged_where_everything_was_idle_and_not_behind_another() ->
 
 def test_another_speed_is_nothing_that_the_machine_knows() -> None:
     assert responses([0], speed=1.5, launch_us=100) == [3 * MS + 150_000]
+
+
+def held(arrivals_ns: list[int], most: int, batch: int = 1, deadline_ns: int | None = None) -> Journal:
+    profile = Profile.from_table({"stages": STAGES})
+    machine = Machine(Limits(2, 4), profile, Normal(FillOrWait(batch, 0, 4)))
+    return SimulatedDriver(machine).run(arrivals_ns, deadline_ns=deadline_ns, max_concurrency=most)
+
+
+def test_further_queries_are_held_back_until_one_has_ended() -> None:
+    journal = held([0, 0, 0, 10 * MS], most=1, batch=4)
+    assert list(journal.admitted_ns) == [0, 2 * MS, 4 * MS, 10 * MS]
+    assert list(journal.done_ns) == [2 * MS, 4 * MS, 6 * MS, 12 * MS]
+    assert journal.held == [1, 2]
+    assert list(journal.arrival_ns) == [0, 0, 0, 10 * MS]
+
+
+def test_a_bound_that_nothing_meets_changes_nothing() -> None:
+    arrivals_ns = [0, 0, MS, MS, 3 * MS]
+    bounded, free = held(arrivals_ns, most=5), held(arrivals_ns, most=1 << 40)
+    assert list(bounded.done_ns) == list(free.done_ns)
+    assert bounded.held == []
+
+
+def test_those_who_are_rejected_make_room_too() -> None:
+    """What was held back beyond its deadline never enters, and the next one does."""
+    journal = held([0, 0, 2 * MS], most=1, deadline_ns=MS)
+    assert list(journal.outcome) == [Outcome.COMPLETED, Outcome.REJECTED, Outcome.COMPLETED]
+    assert journal.held == [1]  # the last one came the very instant that there was room
+    assert journal.done_ns[2] == 4 * MS
+
+
+def test_one_thread_on_the_host_launches_one_after_another() -> None:
+    """Two batches at once on a device with room for both: with one host the second waits until the first is launched."""
+    table = {
+        "stages": [{"latency_ms": {"1": 1.0}, "share": {"1": 0.5}}],
+        "launch_us": 100,
+    }
+    ends = []
+    for one_host in (False, True):
+        profile = Profile.from_table({**table, "one_host": one_host})
+        machine = Machine(Limits(1, 1, buffer_sets=2, executors_per_stage=2), profile, Normal(FillOrWait(1, 0, 2)))
+        ends.append(list(SimulatedDriver(machine).run([0, 0]).done_ns))
+    assert ends == [[1_100_000, 1_100_000], [1_100_000, 1_200_000]]

@@ -55,5 +55,27 @@ def test_a_thread_that_has_nothing_to_do_takes_the_next_job() -> None:
 def test_what_hangs_is_left_behind() -> None:
     workers, forever = Workers("test"), threading.Barrier(2)
     workers.submit(partial(meet, forever))
-    workers.close(timeout_s=0.01)
+    assert not workers.close(timeout_s=0.01)
     meet(forever)
+
+
+def test_a_thread_that_is_abandoned_keeps_nobody_waiting_and_ends_when_it_comes_back() -> None:
+    workers, forever = Workers("abandoned"), threading.Barrier(2)
+    found: list[threading.Thread] = []
+    known = threading.Event()
+
+    def hang() -> None:
+        found.append(threading.current_thread())
+        known.set()
+        meet(forever)
+
+    workers.submit(hang)
+    assert known.wait(WAIT_S)
+    workers.abandon(found[0])
+    done = threading.Event()
+    workers.submit(done.set)  # on another thread
+    assert done.wait(WAIT_S)
+    assert not workers.close(timeout_s=WAIT_S)  # returns at once, and says that one is left
+    meet(forever)
+    found[0].join(WAIT_S)
+    assert not found[0].is_alive()

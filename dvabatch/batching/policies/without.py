@@ -61,8 +61,7 @@ class Without:
             if self._met < self._first:
                 yield operation
             elif type(operation) is Stretch:
-                if operation.head not in self._closed:
-                    return operation
+                return None if operation.head in self._closed else operation  # else it would be asked without end
             elif view.idle[view.batch_by_id[_head(operation)].stage]:
                 return operation
             else:  # nothing can go on from there now: it stands as it is, and is asked about again later
@@ -74,7 +73,8 @@ class Without:
         if type(operation) is Stretch and self._kind == "stretch":
             if self._query_id in operation.query_ids:
                 return True
-            batches = (operation.head,)
+            tail = view.batch_by_id[operation.head].tail  # which the newcomers join, where there is one
+            batches = (operation.head,) if tail is None else (operation.head, tail)
         elif type(operation) is Merge and self._kind == "merge":
             batches = operation.head, operation.tail
         elif type(operation) is Hold and self._kind == "hold":

@@ -1,0 +1,263 @@
+"""Where a query's time went: its response as consecutive segments that sum to it, to the nanosecond.
+
+A query's standing (it waits, or it is in a batch that stands somewhere) changes at calls of the machine only. So the ledger,
+looked at behind every call of a run's history, gives all of it. Only what a launch's own time is made of cannot be seen: there
+copies and the host's part are taken from the profile, which in a simulation is what they took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, TypeAlias
+
+from dvabatch.batching.batch import Batch
+from dvabatch.batching.commands import Copy, Deliver, Fail, Forget, Launch, Reject
+from dvabatch.batching.events import QueryArrived, TimerFired
+from dvabatch.batching.history import Done, Step
+from dvabatch.batching.ledger import Ledger
+from dvabatch.batching.states import BatchState
+
+from .errors import ReportError
+from .measured import Status
+
+What: TypeAlias = Literal["unseen", "waiting", "queued", "held", "copied", "launched", "computed", "answered"]
+WHATS: Final[tuple[What, ...]] = (
+    "unseen",  # due, but not yet seen by the driver
+    "waiting",  # waiting to enter
+    "queued",  # its batch stood before a stage, or its launch behind another one
+    "held",  # its batch waited for its tail
+    "copied",  # rows were moved for its batch
+    "launched",  # the host handed the launch over
+    "computed",
+    "answered",  # from the launch's end to the answer: the driver
+)
+_MOST_CAUSES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of a query's response.
+
+    `others` are batches: held, the tail that it waited for; waiting and queued, those whose launches ran this stage when it
+    began; computed, those that shared the device when it began. `until` is what happened in the call that ended it.
+    `alone_ns` is what the profile says of a launch that has the device for itself.
+    """
+
+    what: What
+    begin_ns: int
+    end_ns: int
+    stage: int | None = None
+    last_stage: int | None = None
+    batch: int | None = None
+    rows: int | None = None
+    launch: int | None = None
+    others: tuple[int, ...] = ()
+    until: tuple[str, ...] = ()
+    alone_ns: int | None = None
+
+    @property
+    def lasted_ns(self) -> int:
+        return self.end_ns - self.begin_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An operation that a query took part in."""
+
+    now_ns: int
+    done: Done
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A query from its scheduled arrival to its end."""
+
+    query_id: int
+    arrival_ns: int
+    done_ns: int
+    outcome: Status
+    reason: str | None
+    segments: tuple[Segment, ...]
+    operations: tuple[Part, ...]
+
+    @property
+    def response_ns(self) -> int:
+        return self.done_ns - self.arrival_ns
+
+    def totals_ns(self) -> dict[What, int]:
+        """How long of each kind, those that took any time."""
+        totals = {what: sum(each.lasted_ns for each in self.segments if each.what == what) for what in WHATS}
+        return {what: total for what, total in totals.items() if total}
+
+
+@dataclass(slots=True)
+class _Open:
+    """A query under way."""
+
+    arrival_ns: int
+    standing: Segment  # its end is not known yet
+    segments: list[Segment] = field(default_factory=list)
+    operations: list[Part] = field(default_factory=list)
+
+
+class Accounts:
+    """Follows some queries through a run's history."""
+
+    def __init__(self, ledger: Ledger, wanted: Collection[int], done_ns: Callable[[int], int | None]) -> None:
+        """`ledger` is the history's; `done_ns` when a query ended by the records, None where they do not say."""
+        self.finished: dict[int, Account] = {}
+        self._ledger = ledger
+        self._wanted = frozenset(wanted)
+        self._done_ns = done_ns
+        self._open: dict[int, _Open] = {}
+        self._begun: dict[int, Launch] = {}
+        self._own_ns: dict[int, tuple[int, int]] = {}  # of launches under way: what copying, and the host, take
+        self._copying_ns: dict[int, int] = {}  # by buffer set, until its next launch
+        self._quiet_ns = -1
+
+    def follow(self, step: Step) -> None:
+        """One more call, right behind it."""
+        for launch in step.ended:
+            if self._begun.pop(launch.id, None) is not None:
+                self._quiet_ns = step.now_ns
+        self._begin_launches(step)
+        for event in step.events:
+            if type(event) is QueryArrived and event.query.id in self._wanted:
+                arrival_ns = event.query.arrival_ns
+                self._open[event.query.id] = _Open(arrival_ns, Segment("unseen", min(arrival_ns, step.now_ns), -1))
+        if self._open:
+            self._look(step)
+        for launch in step.ended:
+            self._own_ns.pop(launch.id, None)
+
+    def _begin_launches(self, step: Step) -> None:
+        """What the launches that begin now spend before they compute, by the profile: as the simulator charges it."""
+        costs = self._ledger.profile.costs
+        for launch in step.started:
+            if launch.after is not None:
+                self._own_ns[launch.id] = self._copying_ns.pop(launch.place.buffer_set, 0), 0
+                self._begun[launch.id] = launch
+        for command in step.commands:
+            if type(command) is Copy:
+                buffer_set, copying_ns = command.target.buffer_set, command.source.rows * costs.copy_ns_per_row
+                self._copying_ns[buffer_set] = self._copying_ns.get(buffer_set, 0) + copying_ns
+            elif type(command) is Launch and command.after is None:
+                rows = len(command.query_ids)
+                fresh_ns = costs.launch_ns + rows * costs.transfer_ns_per_row
+                host_ns = costs.boundary_ns if command.first_stage else fresh_ns
+                if not self._begun and self._quiet_ns < step.now_ns:
+                    host_ns += costs.wake_ns
+                self._own_ns[command.id] = self._copying_ns.pop(command.place.buffer_set, 0), host_ns
+                self._begun[command.id] = command
+
+    def _look(self, step: Step) -> None:
+        """Where every followed query stands now; a standing that has changed ends here."""
+        by_query: dict[int, Batch] = {}
+        for batch in self._ledger.batches:
+            for query in batch.queries:
+                if query.id in self._open and query.id not in batch.cancelled:
+                    by_query[query.id] = batch
+        for query_id, open_ in list(self._open.items()):
+            open_.operations += [Part(step.now_ns, done) for done in step.operations if done.concerns(query_id)]
+            in_batch = by_query.get(query_id)
+            if in_batch is not None:
+                standing: Segment | None = self._in_batch(in_batch, step.now_ns)
+            elif self._ledger.waiting.find(query_id) is not None:
+                standing = Segment("waiting", step.now_ns, -1, 0, others=self._running(0))
+            else:
+                standing = None
+            if standing is None or not _same(standing, open_.standing):
+                self._close(open_, step)
+                if standing is None:
+                    self._end(query_id, self._open.pop(query_id), step)
+                else:
+                    open_.standing = standing
+
+    def _in_batch(self, batch: Batch, now_ns: int) -> Segment:
+        stage, rows = batch.stage, batch.size
+        if batch.state is BatchState.RUNNING:
+            assert batch.launch_id is not None
+            launch = self._ledger.launches[batch.launch_id]
+            last = launch.last_stage
+            if launch.id not in self._begun:
+                ahead = self._ledger.launches[launch.after] if launch.after is not None else launch
+                return Segment("queued", now_ns, -1, stage, last, batch.id, rows, launch.id, (ahead.batch_id,))
+            alone_ns = self._ledger.profile.span_ns(stage, last, rows, batch.lane)
+            beside = tuple(other.batch_id for other in self._begun.values() if other.id != launch.id)
+            return Segment("computed", now_ns, -1, stage, last, batch.id, rows, launch.id, beside, alone_ns=alone_ns)
+        tail = None if batch.tail is None else self._ledger.batch_by_id[batch.tail]
+        if tail is not None and tail.stage < stage:
+            return Segment("held", now_ns, -1, stage, stage, batch.id, rows, others=(tail.id,))
+        return Segment("queued", now_ns, -1, stage, stage, batch.id, rows, others=self._running(stage))
+
+    def _running(self, stage: int) -> tuple[int, ...]:
+        begun = self._begun.values()
+        return tuple(launch.batch_id for launch in begun if launch.first_stage <= stage <= launch.last_stage)
+
+    def _close(self, open_: _Open, step: Step) -> None:
+        """The standing ends: one segment, or three of a launch."""
+        now_ns, was = step.now_ns, open_.standing
+        pieces: list[tuple[What, int]] = [(was.what, now_ns)]
+        if was.what == "computed":
+            assert was.launch is not None
+            copying_ns, host_ns = self._own_ns[was.launch]
+            copied_ns = min(was.begin_ns + copying_ns, now_ns)
+            pieces = [("copied", copied_ns), ("launched", min(copied_ns + host_ns, now_ns)), *pieces]
+        begin_ns = max(was.begin_ns, open_.arrival_ns)  # what was before the scheduled arrival does not count
+        for what, end_ns in pieces:
+            if end_ns > begin_ns:
+                piece = replace(was, what=what, begin_ns=begin_ns, end_ns=end_ns)
+                if was.what in {"waiting", "queued", "held"}:
+                    piece = replace(piece, until=_causes(step))
+                elif what != "computed":
+                    piece = replace(piece, others=(), alone_ns=None)
+                open_.segments.append(piece)
+                begin_ns = end_ns
+
+    def _end(self, query_id: int, open_: _Open, step: Step) -> None:
+        done_ns = self._done_ns(query_id)
+        if done_ns is None:
+            done_ns = max(step.now_ns, open_.arrival_ns)
+        last_ns = max(open_.arrival_ns, step.now_ns)
+        if done_ns < last_ns:
+            raise ReportError(
+                f"query {query_id} ended at {step.now_ns} ns by the trace and at {done_ns} ns by the records beside it: they "
+                "are of different runs; run it again with --trace"
+            )
+        if done_ns > last_ns:
+            open_.segments.append(Segment("answered", last_ns, done_ns))
+        outcome, reason = _fate(query_id, step)
+        self.finished[query_id] = Account(
+            query_id, open_.arrival_ns, done_ns, outcome, reason, tuple(open_.segments), tuple(open_.operations)
+        )
+
+
+def _same(one: Segment, other: Segment) -> bool:
+    """Whether a query stands where it stood."""
+    mine = one.what, one.stage, one.batch, one.launch
+    return mine == (other.what, other.stage, other.batch, other.launch)
+
+
+def _causes(step: Step) -> tuple[str, ...]:
+    """What happened in a call, for people."""
+    causes = [f"batch {launch.batch_id} left stage {launch.last_stage}" for launch in step.ended]
+    causes += [f"query {event.query.id} arrived" for event in step.events if type(event) is QueryArrived]
+    causes += ["its delay was over" for event in step.events if type(event) is TimerFired]
+    if len(causes) > _MOST_CAUSES:
+        causes[_MOST_CAUSES - 1 :] = [f"{len(causes) - _MOST_CAUSES + 1} more"]
+    return tuple(causes)
+
+
+def _fate(query_id: int, step: Step) -> tuple[Status, str | None]:
+    """How a query ended, by the commands of the call in which it did."""
+    for command in step.commands:
+        if type(command) is Deliver and query_id in command.query_ids:
+            return Status.COMPLETED, None
+        if type(command) is Fail and query_id in command.query_ids:
+            return Status.FAILED, command.reason
+        if type(command) is Reject and command.query_id == query_id:
+            return Status.REJECTED, command.reason
+        if type(command) is Forget and command.query_id == query_id:
+            return Status.CANCELLED, None
+    raise AssertionError(f"query {query_id} is gone, and no command says why")
