@@ -12,10 +12,10 @@ from dvabatch_cli.bench import ConfigName
 from dvabatch_cli.config import Config, load_config
 from dvabatch_cli.console import err, one_message, out, print_json, say_next, speaker
 from dvabatch_cli.errors import Exit
-from dvabatch_cli.limit_rows import limit_table
-from dvabatch_cli.limit_run import LimitRun, Plan, Searched
 from dvabatch_cli.options import DryRun, Json, Quick, Results, Resume, Set
-from dvabatch_cli.slo import Slo, slo_of
+from dvabatch_cli.searching.limit_rows import limit_table
+from dvabatch_cli.searching.limit_run import LimitRun, Plan, Searched
+from dvabatch_cli.searching.slo import Slo, slo_of
 
 _QUICK_REQUESTS, _QUICK_SECONDS, _QUICK_TOLERANCE = 400, 10.0, 0.05
 

@@ -68,6 +68,8 @@ class DeviceModel:
         finished: list[int] = []
         on_device, on_host = self._on_device, self._on_host
         done = self._work_ns + _DONE_NS
+        if done == self._work_ns:  # after months of work without a pause the clock is too coarse for that
+            done = math.nextafter(done, math.inf)
         while on_device and on_device[0][0] < done:  # no phase is so short that one entered now were done
             _, launch_id, phase, phases = heapq.heappop(on_device)
             shares = self._shares = self._shares - phases[phase][1]

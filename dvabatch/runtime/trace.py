@@ -18,6 +18,7 @@ from dvabatch.batching.history import History, Step
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
+from dvabatch.runtime.faults import NEVER
 
 VERSION = 2
 MAX_LINE_CHARS = 1 << 26  # a burst of a million arrivals in one instant
@@ -125,8 +126,8 @@ def _calls(lines: Iterable[str], machine: Machine) -> Iterator[tuple[int, str, i
                 raise ValueError(f"it is longer than {MAX_LINE_CHARS:,} characters")
             call = json.loads(line)
             now_ns, recorded = call["now_ns"], call["commands"]
-            if type(now_ns) is not int:
-                raise ValueError(f"now_ns is {now_ns!r:.40}, wanted whole nanoseconds")
+            if type(now_ns) is not int or not 0 <= now_ns < NEVER:
+                raise ValueError(f"now_ns is {_short(now_ns)}, wanted whole nanoseconds from 0 on")
             events = [decode_event(event) for event in call["events"]]
         except (ValueError, KeyError, TypeError, RecursionError, TraceError) as error:
             raise TraceError(f"line {number} is damaged: {error}") from error
@@ -165,13 +166,20 @@ def _field(value: Any, wanted: Any) -> Any:
     """A value of an event, which is a whole number, a text or a query."""
     if wanted is Query and type(value) is list:
         numbers = value[:2]
-        sound = all(type(number) is int and number >= 0 for number in numbers) and len(numbers) == 2
-        if not sound or any(each is not None and type(each) is not int for each in value[2:]):
-            raise ValueError(f"{value!r:.80} is no query")
+        sound = all(type(number) is int and 0 <= number < NEVER for number in numbers) and len(numbers) == 2
+        if not sound or any(each is not None and (type(each) is not int or abs(each) >= NEVER) for each in value[2:]):
+            raise ValueError(f"{_short(value)} is no query")
         return Query(*value)
     if type(value) is not wanted:
-        raise ValueError(f"{value!r:.80} is not of type {wanted.__name__}")
+        raise ValueError(f"{_short(value)} is not of type {wanted.__name__}")
     return value
+
+
+def _short(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except ValueError:  # Python prints no integer of more than some thousand digits
+        return "a number of thousands of digits"
 
 
 def _plain(value: Any) -> Any:

@@ -72,7 +72,7 @@ class Parts:
     def file_findings(self, folder: Path) -> Iterator[Finding]:
         """A finding for each file that is named and that `folder` does not lead to."""
         for path, text in self._files():
-            if "\0" in text or not (folder / text).is_file():
+            if not _is_file(folder, text):
                 hint = f"paths are relative to the config's folder, {folder}"
                 yield Finding(path, shown(text), "an existing file", hint)
 
@@ -179,6 +179,13 @@ class Parts:
         if policy.preferred_seq_len is not None and self.load.lengths is None and not recorded:
             hint = "add load.lengths, or remove preferred_seq_len"
             yield Finding(("preferred_seq_len",), "lanes for queries without a length", "load.lengths beside it", hint)
+
+
+def _is_file(folder: Path, text: str) -> bool:
+    try:
+        return "\0" not in text and (folder / text).is_file()
+    except OSError:  # longer than any name can be
+        return False
 
 
 def _at_most(policy: Section, name: str, limit: int, option: str, *, less: int = 0) -> Iterator[Finding]:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dvabatch_cli import limit_run
 from dvabatch_cli.baselines import QUICK
+from dvabatch_cli.searching import limit_run
 from dvabatch_cli.testbed import Result, SimulatedBed
 from tests.cli.command import LOAD, NORMAL, dvabatch, refused, table_config
 from tests.cli.test_interrupt import WAIT_S, ctrl_c, read_until, running

@@ -17,8 +17,8 @@ from dvabatch.reporting.files import read_object, write_text
 from dvabatch.reporting.measured import IntArray, Measured, Status
 from dvabatch.reporting.percentiles import rank
 from dvabatch.reporting.validity import invalid_reasons, saturated, sender_reasons
-from dvabatch_cli.limit import Verdict
-from dvabatch_cli.slo import Slo
+from dvabatch_cli.searching.limit import Verdict
+from dvabatch_cli.searching.slo import Slo
 
 _HALF = Fraction(1, 2)
 _Count = Annotated[int, Field(ge=0, le=1 << 40)]

@@ -13,10 +13,10 @@ from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch_cli.config import Config
 from dvabatch_cli.halving import SEED_OFFSET
-from dvabatch_cli.limit import Ladder
-from dvabatch_cli.limit_search import LimitSearch
-from dvabatch_cli.probe import Probe
-from dvabatch_cli.slo import Slo
+from dvabatch_cli.searching.limit import Ladder
+from dvabatch_cli.searching.limit_search import LimitSearch
+from dvabatch_cli.searching.probe import Probe
+from dvabatch_cli.searching.slo import Slo
 from dvabatch_cli.wiring import Contender
 from tests.cli.short_config import config
 

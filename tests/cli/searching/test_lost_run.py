@@ -16,7 +16,7 @@ from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.view import View
 from dvabatch.runtime.journal import Journal
 from dvabatch.runtime.simulated import SimulatedDriver
-from dvabatch_cli.lost_run import LostRun, Watched
+from dvabatch_cli.searching.lost_run import LostRun, Watched
 from tests.batching.timeline import MS, flat
 
 PLAIN = Normal(FillOrWait(1, 0, 1))  # one query at a time, a millisecond each

@@ -11,9 +11,9 @@ import pytest
 
 from dvabatch.reporting.errors import ReportError
 from dvabatch.reporting.measured import Measured, Queries, Status
-from dvabatch_cli.limit import Verdict
-from dvabatch_cli.probe import Probe, ProbeStore, cut_probe, judge, probe_of, settled
-from dvabatch_cli.slo import Slo
+from dvabatch_cli.searching.limit import Verdict
+from dvabatch_cli.searching.probe import Probe, ProbeStore, cut_probe, judge, probe_of, settled
+from dvabatch_cli.searching.slo import Slo
 
 SLO = Slo(Fraction(99, 100), 10_000_000)
 LOAD = dict.fromkeys(("process", "request_rate_rps", "utilization", "seed", "schedule_sha256", "duration_s"))

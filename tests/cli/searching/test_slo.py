@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from dvabatch_cli.errors import CommandError, Exit
-from dvabatch_cli.slo import Slo, slo_of
+from dvabatch_cli.searching.slo import Slo, slo_of
 from tests.cli.short_config import config
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dvabatch_cli.limit import Bracket, Ladder, Verdict, bracket
+from dvabatch_cli.searching.limit import Bracket, Ladder, Verdict, bracket
 
 HOLDS, MISSES, OVERLOADED, OPEN = Verdict.HOLDS, Verdict.MISSES, Verdict.OVERLOADED, Verdict.OPEN
 LADDER = Ladder(100.0, 1.0, 10_000.0, 0.01)

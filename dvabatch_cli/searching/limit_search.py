@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from dvabatch.reporting.attainment import attainment
 from dvabatch_cli.halving import SEED_OFFSET
-from dvabatch_cli.limit import Bracket, Ladder, Verdict, bracket
-from dvabatch_cli.probe import Probe, judge, settled
-from dvabatch_cli.prober import Prober
+from dvabatch_cli.searching.limit import Bracket, Ladder, Verdict, bracket
+from dvabatch_cli.searching.probe import Probe, judge, settled
+from dvabatch_cli.searching.prober import Prober
 from dvabatch_cli.wiring import Contender
 
 Say = Callable[[str], None]

@@ -9,9 +9,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from dvabatch_cli.limit import Verdict
-from dvabatch_cli.limit_search import LimitSearch
-from dvabatch_cli.slo import Slo
+from dvabatch_cli.searching.limit import Verdict
+from dvabatch_cli.searching.limit_search import LimitSearch
+from dvabatch_cli.searching.slo import Slo
 
 
 def limit_row(search: LimitSearch) -> dict[str, Any]:
