@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -76,7 +77,7 @@ class HostSite:
     ) -> Iterator[Launcher]:
         launcher = Launcher(self._stages, self._table, payload, pads, driver.post, faults)
         try:
-            with _switch_interval(), going_first():
+            with undisturbed(), going_first():
                 yield launcher
         finally:
             launcher.close()
@@ -115,7 +116,7 @@ class GpuSite:
     ) -> Iterator[Pollable]:
         launcher = self._launcher
         launcher.serve(payload, pads)
-        with _switch_interval():
+        with undisturbed():
             yield launcher if faults is None else FaultyDevice(launcher, faults, self._profile, driver.now_ns)
         launcher.drain()
 
@@ -134,10 +135,18 @@ class GpuSite:
 
 
 @contextmanager
-def _switch_interval() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
+    """The interpreter as a run wants it: no forced hand-overs, and nothing old to look through for garbage.
+
+    A full collection goes through every object that the libraries have made, some hundred thousand: the driver would stand
+    still for tens of milliseconds, again and again.
+    """
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    gc.collect()
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         sys.setswitchinterval(before)
