@@ -33,6 +33,7 @@ BATCHES = (4, 8, 16, 32)
 DELAYS_OF_WHOLE = (0.0, 0.2, 0.4, 0.8)
 _SEED = 77_003
 _BEYOND = 1000.0  # the bound of the last setting, which serves whatever comes
+_FORM = 2  # of what is kept: settings of another form are tuned anew
 _SETTINGS = TypeAdapter(tuple[AutoSetting, ...])
 
 
@@ -123,10 +124,12 @@ def tune_auto(
     best: list[AutoSetting] = []
     for utilization in utilizations:
         search = Search(profile, limits, Poisson(utilization * capacity_rps), lengths, _SEED)
-        _, found = search.ranked(candidates, effort.rounds, across, lambda *_: None)[0]
+        mean_ns, found = search.ranked(candidates, effort.rounds, across, lambda *_: None)[0]
         assert isinstance(found, AutoOptions)
         assert found.settings is not None
-        best.append(found.settings[0])
+        # Little's law: as many are here as come in the time that one stays.
+        usual = utilization * capacity_rps * mean_ns / 1e9
+        best.append(found.settings[0].model_copy(update={"usual": float(f"{usual:.4g}")}))
     bounds = [(here + there) / 2 for here, there in pairwise(utilizations)] + [_BEYOND]
     settings = [setting.model_copy(update={"up_to": bound}) for setting, bound in zip(best, bounds, strict=True)]
     return tuple(_joined(settings))
@@ -165,14 +168,15 @@ def _joined(settings: Sequence[AutoSetting]) -> Iterable[AutoSetting]:
     """Neighbours that do the same are one."""
     for setting, following in pairwise((*settings, None)):
         assert setting is not None
-        if following is None or following.model_copy(update={"up_to": setting.up_to}) != setting:
+        here = {"up_to": setting.up_to, "usual": setting.usual}
+        if following is None or following.model_copy(update=here) != setting:
             yield setting
 
 
 def _kept(config: Config, profile: Profile, policy: AutoOptions, effort: Effort) -> Path:
     """Named by everything that the settings depend on."""
     limits = limits_of(config, profile.stages)
-    said = json.dumps([__version__, profile.digest, repr(limits), policy.max_batch_size, policy.foresight])
+    said = json.dumps([__version__, _FORM, profile.digest, repr(limits), policy.max_batch_size, policy.foresight])
     return default_root() / "tuned" / f"{hashlib.sha256(said.encode()).hexdigest()[:24]}{effort.mark}.json"
 
 

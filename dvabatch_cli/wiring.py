@@ -142,7 +142,7 @@ def _entry(options: EntryOptions, whole_us: float, *, mixed: bool = False) -> Fi
 def _setting(options: AutoSetting) -> Setting:
     delay_ns = round(options.max_queue_delay_microseconds * NS_PER_US)
     entry = FillOrWait(options.max_batch_size, delay_ns, options.instances, options.mixed)
-    return Setting(options.up_to, entry, options.in_room, options.catching_up)
+    return Setting(options.up_to, entry, options.in_room, options.catching_up, options.usual)
 
 
 def _favoring(options: OperatorDvaOptions | HybridDvaOptions, profile: Profile) -> Favoring:

@@ -162,6 +162,8 @@ class AutoSetting(Section):
     """Batches are opened only while the device has room for them."""
     catching_up: bool = False
     """Waiting queries catch up with a batch at a boundary where that pays."""
+    usual: Annotated[float, Field(ge=0)] | None = None
+    """Queries that are here on average at the load that it is meant for; with half as many more, the next one serves."""
 
 
 class AutoOptions(PolicyOptions):

@@ -94,6 +94,26 @@ def test_the_pace_of_arrivals_says_which_setting_serves() -> None:
     assert len(busy) > 3
 
 
+def test_a_crowd_that_the_pace_does_not_show_yet_goes_to_the_next_setting() -> None:
+    entry = FillOrWait(1, 0, 1)
+    low, high = Setting(0.3, entry, False, False, usual=4.0), Setting(0.6, entry, False, False, usual=10.0)
+    top = Setting(9.0, entry, False, False, usual=20.0)
+    policy = Auto((low, high, top))
+    assert [policy.setting(0.1, present) for present in (0, 6, 7, 15, 16, 500)] == [low, low, high, high, top, top]
+    assert policy.setting(0.5, 0) is high, "nobody is here, and the pace still says that much comes"
+
+
+def test_a_burst_is_met_by_large_batches_before_the_pace_shows_it() -> None:
+    """Ten at once after a long silence: by ones without `usual`, by threes with it."""
+    one, three = FillOrWait(1, 0, 1), FillOrWait(3, 50 * MS, 1)
+    sizes = []
+    for usual in (None, 1.0):
+        policy = Auto((Setting(0.3, one, False, False, usual), Setting(9.0, three, False, False, usual)))
+        line = play(LIMITS, flat(2), policy, [100.0 * i for i in range(20)] + [2000.0] * 10)
+        sizes.append([len(run.ids) for run in line.launches if run.at_ms >= 2000][0])
+    assert sizes == [1, 3]
+
+
 def test_settings_rise() -> None:
     setting = Setting(0.5, FillOrWait(1, 0, 1), False, False)
     for wrong in ((), (setting, setting)):

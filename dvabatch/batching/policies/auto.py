@@ -15,6 +15,7 @@ from dvabatch.batching.view import BatchView, View
 
 _READY, _RUNNING = BatchState.READY, BatchState.RUNNING
 _FULL = 1.0 + 1e-9  # shares are sums of rounded numbers
+_CROWD = 1.5  # times as many as usual are no chance any more: more load has come than the pace shows yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,15 @@ class Setting:
     `up_to`: the utilization (arriving work over what the device can do at its best batch size) to which it serves.
     `entry`: when to open a batch. With `in_room`, only while the device has room: while the shares in flight and the new
     one's sum to 1 or less. With `catching_up`, batches go a stage at a time, and queries that wait catch up with one that
-    stands at a boundary where that pays; without, a batch goes straight through.
+    stands at a boundary where that pays; without, a batch goes straight through. `usual`: how many queries are here on
+    average, waiting or in batches, at the load that it is meant for; None where nobody knows.
     """
 
     up_to: float
     entry: FillOrWait
     in_room: bool
     catching_up: bool
+    usual: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Auto:
     """Settings by load, and `foresight`: what a nanosecond of the device is worth to those expected, in query nanoseconds.
 
     The settings come from the profile alone (they are tuned in simulation); which of them serves is decided by the pace of
-    arrivals so far.
+    arrivals so far, and by who is here: a burst is seen in the crowd before it is seen in the pace.
     """
 
     settings: tuple[Setting, ...]
@@ -54,12 +57,16 @@ class Auto:
     def digest(self) -> str:
         return f"{self.scheduler_type} {self.settings} {self.foresight}"
 
-    def setting(self, utilization: float) -> Setting:
-        """The one that serves at this load; the last one serves beyond its bound."""
-        return next((setting for setting in self.settings if utilization <= setting.up_to), self.settings[-1])
+    def setting(self, utilization: float, present: int) -> Setting:
+        """The first that serves at this load and is not outgrown by the queries present; the last one serves beyond."""
+        for setting in self.settings:
+            if utilization <= setting.up_to and (setting.usual is None or present <= _CROWD * setting.usual):
+                return setting
+        return self.settings[-1]
 
     def plan(self, view: View) -> Iterator[Operation]:
-        setting = self.setting(view.utilization())
+        present = view.waiting.count + sum([batch.size for batch in view.batches])
+        setting = self.setting(view.utilization(), present)
         busy = self._busy(view)
         for batch in view.ready:
             if batch.tail is not None:
