@@ -108,7 +108,7 @@ def test_a_burst_is_met_by_large_batches_before_the_pace_shows_it() -> None:
     one, three = FillOrWait(1, 0, 1), FillOrWait(3, 50 * MS, 1)
     sizes = []
     for usual in (None, 1.0):
-        policy = Auto((Setting(0.3, one, False, False, usual), Setting(9.0, three, False, False, usual)))
+        policy = Auto((Setting(50.0, one, False, False, usual), Setting(90.0, three, False, False, usual)))
         line = play(LIMITS, flat(2), policy, [100.0 * i for i in range(20)] + [2000.0] * 10)
         sizes.append([len(run.ids) for run in line.launches if run.at_ms >= 2000][0])
     assert sizes == [1, 3]
