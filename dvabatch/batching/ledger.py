@@ -221,7 +221,7 @@ class Ledger:
     def launch(self, operation: Advance) -> Launch:
         """Puts a batch on one executor of every stage through `through`."""
         batch_id, last, behind = operation
-        batch = self.batch(batch_id)
+        batch = self.batch_by_id.get(batch_id) or self.batch(batch_id)  # which refuses it by name
         first = batch.stage
         if not first <= last < self.limits.stages:
             raise OperationError(f"{operation}: batch {batch.id} stands before stage {first} of {self.limits.stages}")
@@ -287,7 +287,8 @@ class Ledger:
     def end(self, batch: Batch, event: BatchEvent, *, rows_lost: bool = False) -> None:
         """A batch comes to an end of its own: its rows return (unless lost), and whoever waits for it goes on."""
         self.move(batch, event)
-        self._untie(batch)
+        if batch.tail is not None:
+            self._untie(batch)
         if batch.head is not None:
             self._untie(self.batch_by_id[batch.head])
         self._close(batch)

@@ -44,6 +44,7 @@ from dvabatch.batching.states import BatchEvent, BatchState
 from dvabatch.batching.view import View
 
 _MANY: Final = 256
+_COMPLETED: Final = BatchEvent.COMPLETED
 
 
 class Policy(Protocol):
@@ -160,16 +161,17 @@ class Machine:
         launch = self._leave(launch_id)
         if launch is None:
             return
-        batch = self.ledger.batch_by_id[launch.batch_id]
-        batch.stage = launch.last_stage + 1
+        ledger = self.ledger
+        batch = ledger.batch_by_id[launch.batch_id]
+        batch.stage = batch.boundary
         batch.launch_id = None
-        if batch.is_empty:
-            self.ledger.end(batch, BatchEvent.EMPTIED)
-        elif batch.stage == self.limits.stages:
-            self.ledger.end(batch, BatchEvent.COMPLETED)
+        if batch.cancelled and batch.is_empty:
+            ledger.end(batch, BatchEvent.EMPTIED)
+        elif batch.stage == ledger.limits.stages:
+            ledger.end(batch, _COMPLETED)
             self._commands.append(Deliver(batch.live_ids if batch.cancelled else launch.query_ids))
         else:
-            self.ledger.arrive(batch)
+            ledger.arrive(batch)
             if self._dead is not None:
                 self._fail_doomed()
 
