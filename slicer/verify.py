@@ -248,5 +248,6 @@ def _check_reads(manifest: Manifest, directory: Path) -> None:
         strange = set(file_names(parse_model(directory / name))) - manifest.external.keys()
         if strange:
             raise ManifestError(
-                f"{directory / name} keeps weights in {min(strange)!r}, wanted one of the manifest's files: slice the model again"
+                f"{directory / name} keeps weights in {min(strange)!r}, wanted one of the manifest's files: "
+                "slice the model again"
             )

@@ -306,6 +306,8 @@ class Profile:
 
 
 def _check_size(name: str, max_batch: int, curves: int) -> None:
+    if max_batch < 1:
+        raise ProfileError(f"{name}: a stage has no batch size of 1 or more")
     if max_batch > MAX_BATCH:
         raise ProfileError(f"{name}: the table goes to batch {max_batch:.6g}, wanted at most {MAX_BATCH}")
     if max_batch * curves > _MOST_TABLED:

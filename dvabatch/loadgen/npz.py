@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from dvabatch.loadgen.errors import LoadFileError
 
-
 # What its arrays may take in memory: a file of a megabyte can hold a thousand times as much.
 MAX_BYTES: Final = 4 << 30
 

@@ -36,7 +36,9 @@ def launches_of(lines: Iterable[str]) -> dict[str, Any]:
                 if name == "QueryArrived":
                     place = int(fields[0][1] / _NS_PER_MS / BIN_MS)
                     if fields[0][1] < 0 or place >= _MOST_BINS:
-                        raise ValueError(f"a query arrives at {fields[0][1] / _NS_PER_MS:g} ms, wanted 0 to {_MOST_BINS * BIN_MS:g}")
+                        raise ValueError(
+                            f"a query arrives at {fields[0][1] / _NS_PER_MS:g} ms, wanted 0 to {_MOST_BINS * BIN_MS:g}"
+                        )
                     arrivals += [0] * (place + 1 - len(arrivals))
                     arrivals[place] += 1
             for name, *fields in call["commands"]:

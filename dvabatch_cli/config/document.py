@@ -67,6 +67,9 @@ def parse_document(data: bytes, source: str) -> Document:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise _refused(f"{source}:{line}", f"the byte 0x{data[error.start]:02x}", "text in UTF-8") from error
+    if "\0" in text:  # the parser takes it for the end, and what is behind it for nothing
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise _refused(f"{source}:{line}", "a zero byte", "text in UTF-8")
     raw = _parsed(text, source)
     positions = map_positions(text)
     if positions.faults:

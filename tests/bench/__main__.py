@@ -22,6 +22,7 @@ from tests.bench import (
     simulate_memory,
     simulator,
     slicing_tax,
+    soak,
 )
 from tests.bench.figure import Benchmark, Figure, Scale
 
@@ -30,6 +31,7 @@ MODULES = (
     decision,
     simulator,
     simulate_memory,
+    soak,
     idle_runtime,
     live,
     on_device,

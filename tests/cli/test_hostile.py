@@ -119,7 +119,11 @@ def test_a_profile_in_a_folder_of_stages_that_is_a_bomb_is_measured_again(
     measure = ("profile", stages, "--max-batch", 2, "--threads", 1, "--quick")
     assert dvabatch(*measure).code == 0
     (kept,) = stages.glob("profile-*.json")
-    for bomb in ("[" * 100_000, '{"stages": [{"latency_ms": {"1": 1, "1e9": 2}}] , "slicing_tax": {}}', " " * (5 * MIB)):
+    for bomb in (
+        "[" * 100_000,
+        '{"stages": [{"latency_ms": {"1": 1, "1e9": 2}}] , "slicing_tax": {}}',
+        " " * (5 * MIB),
+    ):
         kept.write_text(bomb)
         done = dvabatch(*measure)
         assert done.code == 0, done.err
@@ -212,10 +216,10 @@ def test_a_model_that_is_itself_a_link_is_what_it_links_to(tmp_path: Path, own_c
 def test_no_pickle_is_run(tmp_path: Path) -> None:
     made, file = tmp_path / "made", tmp_path / "x.npz"
     np.savez(file, x=np.array([Bomb(made)], dtype=object))
-    with pytest.raises(LoadFileError, match="not an .npz of plain arrays"):
+    with pytest.raises(LoadFileError, match=r"not an \.npz of plain arrays"):
         read_npz(file)
     file.write_bytes(pickle.dumps(Bomb(made)))
-    with pytest.raises(LoadFileError, match="not an .npz of plain arrays"):
+    with pytest.raises(LoadFileError, match=r"not an \.npz of plain arrays"):
         read_npz(file)
     assert not made.exists()
 
@@ -228,7 +232,7 @@ def test_arrays_that_unpack_to_more_than_there_may_be_are_refused_unread(tmp_pat
         for _ in range(64):
             entry.write(bytes(MIB))
     assert (tmp_path / "x.npz").stat().st_size < MIB
-    with little_memory(), pytest.raises(LoadFileError, match="unpacks to 67,1.* bytes, wanted at most 33,554,432"):
+    with little_memory(), pytest.raises(LoadFileError, match=r"unpacks to 67,1.* bytes, wanted at most 33,554,432"):
         read_npz(tmp_path / "x.npz", 32 * MIB)
     assert len(read_npz(tmp_path / "x.npz")["x"]) == 64 * MIB
 
@@ -255,7 +259,9 @@ def test_a_line_without_end_is_not_read_to_its_end(
     lines = file.read_text().splitlines(keepends=True)
     lines[line] = '{"now_ns":' + " " * (48 * MIB) + "\n"
     file.write_text("".join(lines))
-    words = (command, tmp_path / "out", 3) if command == "explain" else (command, tmp_path / "out", "-o", tmp_path / "x")
+    words = (
+        (command, tmp_path / "out", 3) if command == "explain" else (command, tmp_path / "out", "-o", tmp_path / "x")
+    )
     with little_memory():
         message = refused(2, *words)
     assert "no header of a trace" in message if line == 0 else "longer than 1,048,576 characters" in message
@@ -331,5 +337,8 @@ def test_a_cache_of_timings_that_is_something_else_is_not_read_whole(
     monkeypatch.setattr(tensorrt_build, "_MOST_TIMINGS", MIB)
     with (tmp_path / "timings").open("wb") as file:
         file.truncate(64 * MIB)
-    with little_memory(), pytest.raises(EngineError, match="has more than 1048576 bytes, wanted a cache of kernel timings"):
+    with (
+        little_memory(),
+        pytest.raises(EngineError, match="has more than 1048576 bytes, wanted a cache of kernel timings"),
+    ):
         tensorrt_build._timings(tmp_path / "timings")
