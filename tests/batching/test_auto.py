@@ -110,7 +110,7 @@ def test_a_burst_is_met_by_large_batches_before_the_pace_shows_it() -> None:
     for usual in (None, 1.0):
         policy = Auto((Setting(50.0, one, False, False, usual), Setting(90.0, three, False, False, usual)))
         line = play(LIMITS, flat(2), policy, [100.0 * i for i in range(20)] + [2000.0] * 10)
-        sizes.append([len(run.ids) for run in line.launches if run.at_ms >= 2000][0])
+        sizes.append(next(len(run.ids) for run in line.launches if run.at_ms >= 2000))
     assert sizes == [1, 3]
 
 
