@@ -366,8 +366,7 @@ class Ledger:
         """Gives both one place under the head's name, and says which rows have to be copied for it."""
         total = head.size + tail.size
         if head.place.adjoins(tail.place):
-            self.sets.vacate(tail.id, tail.place.buffer_set, keep=True)
-            head.place = self.sets.claim(head.id, Place(head.place.buffer_set, head.place.first_row, total))
+            head.place = self.sets.join(head.id, tail.id, Place(head.place.buffer_set, head.place.first_row, total))
             return []
         if self.sets.room_behind(head.place) >= tail.size:
             target = Place(head.place.buffer_set, head.place.end_row, tail.size)

@@ -79,12 +79,18 @@ class BufferSets:
         del tenants[tenant]
         tenants.update(parts)
 
-    def vacate(self, tenant: int, buffer_set: int, *, keep: bool = False) -> None:
-        """The device is done with the tenant's rows; the set returns when they were the last, unless `keep` (the next
-        tenant is about to claim them)."""
+    def join(self, head: int, tail: int, place: Place) -> Place:
+        """Neighbours become one tenant, the head; their rows were theirs before, so they overlap with nobody else."""
+        tenants = self._tenants[place.buffer_set]
+        del tenants[tail]
+        tenants[head] = place
+        return place
+
+    def vacate(self, tenant: int, buffer_set: int) -> None:
+        """The device is done with the tenant's rows; the set returns when they were the last."""
         tenants = self._tenants[buffer_set]
         del tenants[tenant]
-        if not tenants and not keep:
+        if not tenants:
             heapq.heappush(self._free, buffer_set)
 
     def lose(self, buffer_set: int) -> None:

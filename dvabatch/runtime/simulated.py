@@ -72,7 +72,8 @@ class SimulatedDriver:
 
         While `max_concurrency` queries are under way, further ones are held back; the journal has their later admission.
         """
-        most = NEVER if max_concurrency is None else max_concurrency
+        held_back, most = max_concurrency is not None, NEVER if max_concurrency is None else max_concurrency
+        watchdog = self._watchdog
         self._ended = 0
         machine, device = self._machine, self._device
         journal = self._journal = Journal(len(arrivals_ns), lengths)
@@ -82,14 +83,15 @@ class SimulatedDriver:
         now_ns = 0
         while True:
             # Ids count up from 0, so that as many as the next one's have come.
-            if query is None or query.id - self._ended >= most:
+            if query is None or (held_back and query.id - self._ended >= most):
                 arrival_ns = NEVER
             else:  # one that was held back is due now
                 arrival_ns = query.arrival_ns if query.arrival_ns > now_ns else now_ns
             wake_ns = NEVER if machine.wake_ns is None else machine.wake_ns
             device_ns = device.next_ns
-            now_ns = min(arrival_ns, device_ns, wake_ns)
-            if self._watchdog is not None:
+            now_ns = arrival_ns if arrival_ns < device_ns else device_ns
+            now_ns = min(now_ns, wake_ns)
+            if watchdog is not None:
                 now_ns = min(now_ns, self._next_trouble_ns())
             if now_ns == NEVER or (query is None and machine.idle):
                 break
@@ -110,8 +112,8 @@ class SimulatedDriver:
                 query = next(upcoming, None)
             if wake_ns == now_ns:
                 events.append(TimerFired())
-            if self._watchdog is not None:
-                self._befall(self._watchdog, events, now_ns)
+            if watchdog is not None:
+                self._befall(watchdog, events, now_ns)
             if not events:
                 continue  # a launch went from one stage to the next
             commands = machine.handle(events, now_ns)
@@ -119,10 +121,8 @@ class SimulatedDriver:
                 self._recorder.record(now_ns, events, commands)
             for command in commands:
                 self._carry_out(command, now_ns)
-            if (
-                self._watchdog is not None and not machine.ledger.launches
-            ):  # as after a lost device: nothing of it will end
-                self._watchdog.forget_all()
+            if watchdog is not None and not machine.ledger.launches:  # as after a lost device: nothing of it will end
+                watchdog.forget_all()
                 self._queued.clear()
         self._check_end(len(arrivals_ns))
         journal.busy_ns = device.busy_ns
@@ -199,14 +199,15 @@ class SimulatedDriver:
 
     def _start(self, launch: Launch, now_ns: int, *, queued: bool = False) -> None:
         key = launch.first_stage, launch.last_stage, len(launch.query_ids), launch.lane, queued
-        fate = None if self._faults is None else self._faults.take(launch.id)
-        phases = self._phases.get(key) if fate is None else self._work(*key, fate)
+        phases = self._phases.get(key)
         if phases is None:
             phases = self._phases[key] = self._work(*key)
-        if fate is not None and fate.ends_at is not None:
-            self._struck[launch.id] = fate
-            if fate.hangs and fate.ends_at == launch.first_stage:
-                return  # the device never sees it
+        if self._faults is not None and (fate := self._faults.take(launch.id)) is not None:
+            phases = self._work(*key, fate)
+            if fate.ends_at is not None:
+                self._struck[launch.id] = fate
+                if fate.hangs and fate.ends_at == launch.first_stage:
+                    return  # the device never sees it
         if self._copying_ns:
             copying_ns = self._copying_ns.pop(launch.place.buffer_set, 0)
             if copying_ns:

@@ -70,13 +70,13 @@ def test_a_set_returns_with_its_last_tenant_only() -> None:
     assert (sets.free, sets.in_use) == (1, 0)
 
 
-def test_a_vacated_set_can_be_kept_for_the_next_tenant() -> None:
+def test_neighbours_that_join_are_one_tenant() -> None:
     sets = BufferSets(1, 4)
-    sets.take(0, 4)
-    sets.vacate(0, 0, keep=True)
-    assert sets.free == 0
-    sets.claim(1, Place(0, 0, 4))
-    sets.vacate(1, 0)
+    sets.take(0, 2)
+    sets.claim(1, Place(0, 2, 1))
+    assert sets.join(0, 1, Place(0, 0, 3)) == Place(0, 0, 3)
+    assert sets.tenants(0) == {0: Place(0, 0, 3)}
+    sets.vacate(0, 0)
     assert sets.free == 1
 
 

@@ -85,13 +85,11 @@ def late_queries_are_kept(patch: pytest.MonkeyPatch) -> None:
 
 def a_set_returns_with_its_first_tenant(patch: pytest.MonkeyPatch) -> None:
     """Ring slots reused with no check."""
-    vacate = BufferSets.vacate
 
-    def broken(self: BufferSets, tenant: int, buffer_set: int, *, keep: bool = False) -> None:
-        others = self._tenants[buffer_set]
-        if not keep and len(others) > 1 and buffer_set not in self._free:
+    def broken(self: BufferSets, tenant: int, buffer_set: int) -> None:
+        del self._tenants[buffer_set][tenant]
+        if buffer_set not in self._free:
             self._free.append(buffer_set)
-        vacate(self, tenant, buffer_set, keep=keep or buffer_set in self._free)
 
     patch.setattr(BufferSets, "vacate", broken)
 

@@ -24,16 +24,17 @@ def go_on(view: View, rules: Rules, batches: Iterable[BatchView]) -> Iterator[Op
 
     What a batch becomes by a merge or a split goes on in its place.
     """
-    idle = view.idle
+    idle, step = view.idle, rules.step
     for batch in batches:
         while batch.state is _READY and idle[batch.stage]:  # an operation before may have taken either
-            operation = rules.step(view, batch)
+            operation = step(view, batch)
             if operation is None:
+                break
+            if type(operation) is Advance:
+                yield operation
                 break
             first_part = view.next_batch_id
             yield operation
-            if type(operation) is Advance:
-                break
             if type(operation) is Merge:
                 batch = view.batch_by_id[operation.head]  # noqa: PLW2901  # it is the one that goes on
             elif type(operation) is Split:

@@ -21,11 +21,12 @@ class Favoring:
 
     def meet(self, view: View, batch: BatchView) -> Operation | None:
         """Gather before a stage that favours more than the one behind, divide before one that favours less."""
-        stage = batch.stage
-        if stage > 0 and self.sizes[stage] > self.sizes[stage - 1] and batch.size < self.sizes[stage]:
-            return self._gather(view, batch)
-        if batch.size > self.sizes[stage] and batch.head is None and batch.tail is None:
-            return Split(batch.id, even_parts(batch.size, self.sizes[stage]))
+        stage, size = batch.stage, batch.size
+        favored = self.sizes[stage]
+        if size < favored:
+            return self._gather(view, batch) if stage > 0 and favored > self.sizes[stage - 1] else None
+        if size > favored and batch.head is None and batch.tail is None:
+            return Split(batch.id, even_parts(size, favored))
         return None
 
     def next_stop(self, view: View, batch: BatchView) -> int:

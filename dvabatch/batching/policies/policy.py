@@ -159,8 +159,8 @@ class HybridDva:
             return self.catching_up.step(view, batch)
         operation = self.favoring.meet(view, batch)
         if operation is None:
-            stop = self.favoring.next_stop(view, batch)
-            if stop > batch.stage + 1:  # it may have to stop sooner, where others could catch up with it
-                stop = min(stop, self.catching_up.next_stop(view, batch))
+            stop = self.catching_up.next_stop(view, batch)
+            if stop > batch.stage + 1:  # it may have to stop sooner, to divide or to meet another
+                stop = min(stop, self.favoring.next_stop(view, batch))
             operation = advance(view, batch.id, batch.stage, stop)
         return operation
