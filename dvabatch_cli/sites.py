@@ -122,7 +122,7 @@ class GpuSite:
 
     def settle(self) -> None:
         self._launcher.graphs.forget_counts()
-        self._launcher.bytes_bounced = 0
+        self._launcher.spans.bytes_bounced = 0
 
     def facts(self) -> dict[str, int]:
         graphs = self._launcher.graphs
@@ -130,7 +130,7 @@ class GpuSite:
             "hits": graphs.hits,
             "misses": graphs.misses,
             "kept": len(graphs),
-            "bytes_bounced": self._launcher.bytes_bounced,
+            "bytes_bounced": self._launcher.spans.bytes_bounced,
         }
 
 

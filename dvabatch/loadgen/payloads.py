@@ -88,9 +88,13 @@ class PayloadPool:
         self.size = len(next(iter(self._pool.values())))
         for array in self._pool.values():
             array.setflags(write=False)
+        self._rows: dict[tuple[str, int], Array] = {}  # of inputs of one shape, by place in the pool
 
     def row(self, index: int, length: int | None = None) -> dict[str, Array]:
-        """The inputs of request `index` without batch axis, read-only; sequence axes have exactly `length`."""
+        """The inputs of request `index` without batch axis, read-only; sequence axes have exactly `length`.
+
+        An input of one shape is the same array each time that its turn comes again: who takes it may know it again.
+        """
         return {name: self._one(spec, index, length) for name, spec in self._inputs.items()}
 
     def move(self, place: Callable[[Array], Array]) -> None:
@@ -99,13 +103,21 @@ class PayloadPool:
         for array in moved.values():
             array.setflags(write=False)
         self._pool = moved
+        self._rows.clear()
 
     def _one(self, spec: InputSpec, index: int, length: int | None) -> Array:
-        if None in spec.shape:
-            source = self._inputs[spec.mask_of or spec.name]
-            longest = self._pool[source.name].shape[1 + source.shape.index(None)]
-            if length is None or not 1 <= length <= longest:
-                raise ValueError(f"input {spec.name!r} needs a length from 1 to {longest}, got {length}")
+        if None not in spec.shape:
+            key = spec.name, index % self.size
+            if key not in self._rows:
+                self._rows[key] = self._cut(spec, index, None)
+            return self._rows[key]
+        source = self._inputs[spec.mask_of or spec.name]
+        longest = self._pool[source.name].shape[1 + source.shape.index(None)]
+        if length is None or not 1 <= length <= longest:
+            raise ValueError(f"input {spec.name!r} needs a length from 1 to {longest}, got {length}")
+        return self._cut(spec, index, length)
+
+    def _cut(self, spec: InputSpec, index: int, length: int | None) -> Array:
         if spec.mask_of is not None:
             ones = np.ones(_sizes(spec, length), dtype=spec.dtype)
             ones.setflags(write=False)

@@ -263,8 +263,8 @@ def warmed(launcher: DeviceLauncher, limits: Limits) -> Iterator[str]:
         yield f"capturing graphs, set {buffer_set + 1} of {limits.buffer_sets}"
         for lane in range(len(limits.lanes)):
             for size in range(1, limits.max_batch + 1):
-                if not launcher.has_room:
+                if not launcher.spans.has_room:
                     yield f"{len(launcher.graphs)} graphs fill the room there is: others are captured in the run"
                     return
                 launcher.prepare(buffer_set, lane, size)
-    launcher.capturing = False
+    launcher.spans.capturing = False

@@ -25,6 +25,15 @@ def test_rows_have_no_batch_axis_and_come_round() -> None:
     assert len({row.tobytes() for row in rows}) == 4
 
 
+def test_an_input_of_one_shape_comes_again_as_the_same_array_until_the_pool_moves() -> None:
+    pool = PayloadPool([PICTURE, InputSpec("weight", "float32", (8,), mask_of="x")], size=4)
+    first = pool.row(1)
+    assert all(pool.row(5)[name] is array for name, array in first.items())
+    pool.move(lambda array: array.copy())
+    assert pool.row(1)["x"] is not first["x"]
+    np.testing.assert_array_equal(pool.row(1)["x"], first["x"])
+
+
 def test_floats_are_standard_normal() -> None:
     pool = PayloadPool([PICTURE])
     values = np.stack([pool.row(index)["x"] for index in range(pool.size)])

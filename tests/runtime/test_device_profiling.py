@@ -88,7 +88,7 @@ def test_where_there_is_no_room_for_all_graphs_the_rest_is_captured_in_the_run()
     launcher.graphs.room = len(launcher.graphs) + 7
     told = list(warmed(launcher, limits))
     assert told[-1] == f"{len(launcher.graphs)} graphs fill the room there is: others are captured in the run"
-    assert launcher.capturing
+    assert launcher.spans.capturing
     launcher.graphs.room = 1000
     list(warmed(launcher, limits))
-    assert not launcher.capturing
+    assert not launcher.spans.capturing
