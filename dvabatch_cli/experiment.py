@@ -35,8 +35,10 @@ from dvabatch_cli.gpu import PreparedGpu
 from dvabatch_cli.ground import Ground, lay_ground
 from dvabatch_cli.host import CpuTimes, cpu_times
 from dvabatch_cli.live import Display
+from dvabatch_cli.open_bed import open_real_bed
 from dvabatch_cli.pacing import DriverKind, Pacing, quick_pacing
-from dvabatch_cli.testbed import Bed, SimulatedBed, load_facts, open_real_bed
+from dvabatch_cli.result import load_facts
+from dvabatch_cli.testbed import Bed, SimulatedBed
 from dvabatch_cli.wiring import (
     Contender,
     LoadPoint,

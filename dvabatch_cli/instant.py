@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from dvabatch.batching.commands import Launch
 from dvabatch.batching.events import Event, LaunchFinished
-from dvabatch.batching.machine import Machine
-from dvabatch.runtime.driver import Driver, Observer
+from dvabatch.runtime.driver import Driver
 from dvabatch.runtime.faults import Faults
-from dvabatch.runtime.polling import PollingDriver
+from dvabatch.runtime.polling import Pollable, PollingDriver
 from dvabatch.runtime.tensors import TensorTable
-from dvabatch.runtime.trace import Recorder
-from dvabatch_cli.sites import Payload
+from dvabatch_cli.sites import Payload, Site
 
 
 class InstantLaunches:
@@ -41,31 +38,15 @@ class InstantLaunches:
         return ended
 
 
-class InstantSite:
-    """A `Site` of such launches."""
+class InstantSite(Site[Pollable]):
+    """A site of such launches."""
 
     def __init__(self, table: TensorTable) -> None:
-        self._table = table
-
-    def driver(
-        self,
-        machine: Machine,
-        observer: Observer,
-        recorder: Recorder | None = None,
-        timeout_ns: int | None = None,
-        faults: Faults | None = None,
-    ) -> PollingDriver:
-        return PollingDriver(machine, self._table, observer, recorder=recorder, timeout_ns=timeout_ns, faults=faults)
+        super().__init__(PollingDriver, table)
 
     @contextmanager
     def starter(
-        self, driver: Driver[Any], payload: Payload, pads: Mapping[str, float], faults: Faults | None = None
+        self, driver: Driver[Pollable], payload: Payload, pads: Mapping[str, float], faults: Faults | None = None
     ) -> Iterator[InstantLaunches]:
         """Nothing computes here: payloads are not asked for, and there is nothing that a fault could strike."""
         yield InstantLaunches()
-
-    def settle(self) -> None:
-        """Nothing is counted here."""
-
-    def facts(self) -> dict[str, int]:
-        return {}

@@ -1,8 +1,8 @@
 """What `bench` shows of a point while it runs: a display on a terminal, a line now and then elsewhere.
 
 A thread looks at the run four times a second. It shares the interpreter with the driver, which waits while a look is drawn:
-drawing is therefore kept to plain segments, about half a millisecond (a table takes four, more than a sender may be late), and
-the thread goes first where the system lets it, since one that is preempted with the interpreter in its hands stops everybody.
+drawing is therefore kept to plain segments (a table takes longer than a sender may be late), and the thread goes
+first where the system lets it, since one that is preempted with the interpreter in its hands stops everybody.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ from dvabatch_cli.answers import TableReference
 from dvabatch_cli.config import Config, config_of
 from dvabatch_cli.ground import Ground, lay_ground
 from dvabatch_cli.instant import InstantSite
-from dvabatch_cli.testbed import RealBed, TokenRows, open_real_bed
+from dvabatch_cli.open_bed import open_real_bed
+from dvabatch_cli.rows import TokenRows
+from dvabatch_cli.testbed import RealBed
 from dvabatch_cli.wiring import contender_of, limits_of, load_points
 from dvabatch_cli.workspace import examples_of
 from engines.table import OUTPUT

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import gc
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from typing import Generic, TypeVar
 
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_faults import FaultyDevice
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
-from dvabatch.runtime.driver import Driver, Observer, Starter
+from dvabatch.runtime.driver import Driver, Observer, Rows, Starter
 from dvabatch.runtime.faults import Faults
 from dvabatch.runtime.launcher import Launcher
 from dvabatch.runtime.polling import Pollable, PollingDriver
@@ -24,13 +25,19 @@ from engines.base import Array, StageEngine
 from engines.priority import going_first
 
 Payload = Callable[[int], Mapping[str, Array]]
+_S = TypeVar("_S", bound=Starter)
 # How long a thread that computes in Python may keep the interpreter. Short looks better and is worse: the driver, forced to
 # hand it over, then waits until the other thread has had its turn on a core that the engines fill.
 _SWITCH_INTERVAL_S = 5e-3
 
 
-class Site(Protocol):
+class Site(ABC, Generic[_S]):
     """Stages that are open, and the memory of their buffer sets."""
+
+    def __init__(self, driving: type[Driver[_S]], table: Rows) -> None:
+        """`driving` is the kind of driver that these stages take."""
+        self._driving = driving
+        self._table = table
 
     def driver(
         self,
@@ -39,12 +46,14 @@ class Site(Protocol):
         recorder: Recorder | None = None,
         timeout_ns: int | None = None,
         faults: Faults | None = None,
-    ) -> Driver[Any]:
+    ) -> Driver[_S]:
         """A driver for one run."""
+        return self._driving(machine, self._table, observer, recorder=recorder, timeout_ns=timeout_ns, faults=faults)
 
+    @abstractmethod
     def starter(
-        self, driver: Driver[Any], payload: Payload, pads: Mapping[str, float], faults: Faults | None = None
-    ) -> AbstractContextManager[Starter]:
+        self, driver: Driver[_S], payload: Payload, pads: Mapping[str, float], faults: Faults | None = None
+    ) -> AbstractContextManager[_S]:
         """What starts that run's launches; when the block is left, nothing of it runs any more, but for what hangs."""
 
     def settle(self) -> None:
@@ -52,63 +61,39 @@ class Site(Protocol):
 
     def facts(self) -> dict[str, int]:
         """What was counted since `settle`, beside what the driver counts."""
+        return {}
 
 
-class HostSite:
+class HostSite(Site[Starter]):
     """Engines that block, a worker thread for each launch in flight."""
 
     def __init__(self, stages: Sequence[StageEngine], table: TensorTable) -> None:
+        super().__init__(ThreadedDriver, table)
         self._stages = stages
-        self._table = table
-
-    def driver(
-        self,
-        machine: Machine,
-        observer: Observer,
-        recorder: Recorder | None = None,
-        timeout_ns: int | None = None,
-        faults: Faults | None = None,
-    ) -> ThreadedDriver:
-        return ThreadedDriver(machine, self._table, observer, recorder=recorder, timeout_ns=timeout_ns, faults=faults)
+        self._tensors = table
 
     @contextmanager
     def starter(
         self, driver: Driver[Starter], payload: Payload, pads: Mapping[str, float], faults: Faults | None = None
-    ) -> Iterator[Launcher]:
-        launcher = Launcher(self._stages, self._table, payload, pads, driver.post, faults)
+    ) -> Iterator[Starter]:
+        launcher = Launcher(self._stages, self._tensors, payload, pads, driver.post, faults)
         try:
             with undisturbed(), going_first():
                 yield launcher
         finally:
             launcher.close()
 
-    def settle(self) -> None:
-        """Nothing is counted here."""
 
-    def facts(self) -> dict[str, int]:
-        return {}
-
-
-class GpuSite:
+class GpuSite(Site[Pollable]):
     """Engines that run asynchronously: the driver's own thread polls them.
 
     It keeps its normal priority: a real-time thread that never sleeps is stopped by Linux for 50 ms of every second.
     """
 
     def __init__(self, launcher: DeviceLauncher, table: DeviceTable, profile: Profile) -> None:
+        super().__init__(PollingDriver, table)
         self._launcher = launcher
-        self._table = table
         self._profile = profile
-
-    def driver(
-        self,
-        machine: Machine,
-        observer: Observer,
-        recorder: Recorder | None = None,
-        timeout_ns: int | None = None,
-        faults: Faults | None = None,
-    ) -> PollingDriver:
-        return PollingDriver(machine, self._table, observer, recorder=recorder, timeout_ns=timeout_ns, faults=faults)
 
     @contextmanager
     def starter(

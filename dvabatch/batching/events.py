@@ -1,6 +1,6 @@
 """Events: what happened. Drivers report them; the machine applies those of one instant in a fixed order.
 
-The two that every query brings are named tuples, which are made three times faster than frozen dataclasses.
+The two that every query brings are named tuples, which are made much faster than frozen dataclasses.
 """
 
 from __future__ import annotations

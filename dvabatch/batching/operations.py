@@ -1,7 +1,7 @@
 """Operations: what a policy answers with. Each is legal or refused as a whole; none touches anything by itself.
 
-All but the rarest are named tuples: a saturated machine makes dozens an instant, and a frozen dataclass costs three times as
-much to make. Two kinds with equal fields are equal as tuples: tell them apart by type first.
+All but the rarest are named tuples: a saturated machine makes dozens an instant, and frozen dataclasses cost a
+multiple to make. Two kinds with equal fields are equal as tuples: tell them apart by type first.
 """
 
 from __future__ import annotations

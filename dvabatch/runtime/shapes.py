@@ -45,10 +45,6 @@ class Layout:
     outputs: tuple[str, ...]
     alive: tuple[tuple[str, ...], ...]
 
-    def bytes_across(self, stage: int, lane: int) -> int:
-        """Bytes per row that are alive at the boundary before this stage."""
-        return sum(self.rows[lane][name].bytes for name in self.alive[stage])
-
 
 def lay_out(stages: Sequence[StageEngine], examples: Sequence[Mapping[str, Array]], outputs: Sequence[str]) -> Layout:
     """The layout of open stages, learnt by running each lane's example (a batch of 1) through them.

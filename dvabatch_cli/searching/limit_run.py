@@ -18,6 +18,7 @@ from dvabatch_cli.config.section import MAX_RATE_RPS
 from dvabatch_cli.errors import CommandError, Exit
 from dvabatch_cli.gpu import PreparedGpu
 from dvabatch_cli.ground import Ground, lay_ground
+from dvabatch_cli.open_bed import open_real_bed
 from dvabatch_cli.searching.folder import SearchFolder
 from dvabatch_cli.searching.limit import Ladder
 from dvabatch_cli.searching.limit_rows import limit_row, why_not
@@ -25,7 +26,7 @@ from dvabatch_cli.searching.limit_search import LimitSearch
 from dvabatch_cli.searching.probe import ProbeStore
 from dvabatch_cli.searching.prober import Prober
 from dvabatch_cli.searching.slo import Slo
-from dvabatch_cli.testbed import Bed, SimulatedBed, open_real_bed
+from dvabatch_cli.testbed import Bed, SimulatedBed
 from dvabatch_cli.wiring import Contender, LoadPoint, contender_of, load_points
 from dvabatch_cli.workspace import missing_of
 

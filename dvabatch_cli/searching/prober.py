@@ -9,10 +9,11 @@ from typing import Any
 from dvabatch.loadgen import Schedule
 from dvabatch.reporting.labels import point_key
 from dvabatch_cli.config import Config
+from dvabatch_cli.result import load_facts
 from dvabatch_cli.searching.lost_run import LostRun, Watched
 from dvabatch_cli.searching.probe import Probe, ProbeStore, cut_probe, probe_of
 from dvabatch_cli.searching.slo import Slo
-from dvabatch_cli.testbed import Bed, load_facts
+from dvabatch_cli.testbed import Bed
 from dvabatch_cli.wiring import Contender, LoadPoint
 
 Say = Callable[[str], None]

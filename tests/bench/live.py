@@ -19,7 +19,7 @@ from dvabatch.reporting.summary import summarise
 from dvabatch_cli.config import config_of
 from dvabatch_cli.ground import lay_ground
 from dvabatch_cli.live import Display, TerminalScreen
-from dvabatch_cli.testbed import open_real_bed
+from dvabatch_cli.open_bed import open_real_bed
 from dvabatch_cli.wiring import contender_of, load_points
 from tests.bench.figure import Benchmark, Figure, Scale
 

@@ -18,15 +18,18 @@ from dvabatch.batching.place import Place
 from dvabatch.batching.policies.catching_up import CatchingUp
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import LoadDva, Normal
-from dvabatch.batching.profile import NS_PER_US
+from dvabatch.batching.profile import NS_PER_MS, NS_PER_US
 from dvabatch.runtime.arrivals import PullArrivals
+from dvabatch.runtime.device_profiling import warmed
 from dvabatch.runtime.journal import Journal
 from dvabatch.runtime.observers import JournalObserver
 from dvabatch.runtime.polling import PollingDriver
+from dvabatch.runtime.simulated import SimulatedDriver
 from dvabatch_cli.config import load_config
 from dvabatch_cli.gpu import PreparedGpu, backend_of, open_launcher
 from dvabatch_cli.ground import Ground, lay_ground
-from dvabatch_cli.testbed import PooledRows
+from dvabatch_cli.rows import PooledRows
+from dvabatch_cli.sites import undisturbed
 from dvabatch_cli.wiring import limits_of
 from dvabatch_cli.workspace import examples_of
 from engines.base import Array
@@ -60,6 +63,8 @@ def run(scale: Scale) -> Iterator[Figure]:
         with heavy:
             yield from _idle(heavy, input_type, scale)
             yield from _saturated(heavy, input_type, whole_rps, scale)
+            if input_type == "float32":
+                yield from _simulated(heavy, scale)
         with _Rig((as_input, *_LIGHT), scale) as light:
             yield _host(light, input_type, whole_rps, scale)
 
@@ -71,6 +76,7 @@ class _Rig:
         self.config = load_config("resnet_152_gpu", changes)
         self.ground: Ground = lay_ground(self.config, scale.say)
         self.limits = limits_of(self.config, self.ground.profile.stages)
+        self._say = scale.say
         self._opened = ExitStack()
 
     def __enter__(self) -> _Rig:
@@ -84,9 +90,8 @@ class _Rig:
         rows.pin(self.launcher.pin)
         self.payload: Callable[[int], Mapping[str, Array]] = lambda query_id: rows.row(query_id, None)
         self.launcher.serve(self.payload, {})
-        for buffer_set in range(self.limits.buffer_sets):
-            for size in range(1, self.limits.max_batch + 1):
-                self.launcher.prepare(buffer_set, 0, size)
+        for step in warmed(self.launcher, self.limits):
+            self._say(step)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -98,7 +103,8 @@ class _Rig:
         journal = Journal(len(arrivals_ns))
         driver = PollingDriver(machine, self.table, JournalObserver(journal))
         driver.set_anchor(time.perf_counter_ns() + _GAP_NS)
-        driver.run(self.launcher, PullArrivals(arrivals_ns, None))
+        with undisturbed():
+            driver.run(self.launcher, PullArrivals(arrivals_ns, None))
         return journal, driver.busy_ns
 
 
@@ -193,6 +199,31 @@ def _served(rig: _Rig, policy: Policy, offered_rps: float, scale: Scale) -> tupl
     skip = min(count // 10, 2 * rig.limits.max_batch)
     rate = (count - 1 - skip) / ((done_ns[-1] - done_ns[skip]) / _NS_PER_S)
     return float(rate), busy_ns / float(done_ns[-1])
+
+
+def _simulated(rig: _Rig, scale: Scale) -> Iterator[Figure]:
+    """The same arrivals through the runtime and in simulation, with ever more batches at a time."""
+    profile, limits = rig.ground.profile, rig.limits
+    capacity_rps = profile.capacity_rps(limits.max_batch)
+    for instances in (1, 4, 8):
+        for utilization in (0.1, 0.3, 0.5, 0.7):
+            policy = Normal(FillOrWait(limits.max_batch, 0, instances))
+            scale.say(f"simulated against measured, {instances} batches at a time, {utilization:.0%} of the capacity")
+            rate_rps = utilization * capacity_rps
+            gaps_s = np.random.default_rng(instances).exponential(
+                1 / rate_rps, round(rate_rps * scale.pick(1000, 200) / 1e3)
+            )
+            arrivals_ns = (np.cumsum(gaps_s) * _NS_PER_S).astype(np.int64).tolist()
+            measured_ms = _mean_ms(rig.through_runtime(policy, arrivals_ns)[0])
+            simulated_ms = _mean_ms(SimulatedDriver(Machine(limits, profile, policy)).run(arrivals_ns))
+            yield Figure(
+                f"simulated, {instances} at a time, {utilization:.0%}", simulated_ms / measured_ms, "of measured",
+                detail=f"mean response {simulated_ms:.3f} ms against {measured_ms:.3f} ms",
+            )  # fmt: skip
+
+
+def _mean_ms(journal: Journal) -> float:
+    return float(np.mean(np.asarray(journal.done_ns) - np.asarray(journal.arrival_ns))) / NS_PER_MS
 
 
 def _host(rig: _Rig, input_type: str, whole_rps: float, scale: Scale) -> Figure:

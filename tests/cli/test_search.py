@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from dvabatch_cli.baselines import QUICK
+from dvabatch_cli.result import Result
 from dvabatch_cli.searching import limit_run
-from dvabatch_cli.testbed import Result, SimulatedBed
+from dvabatch_cli.testbed import SimulatedBed
 from tests.cli.command import LOAD, NORMAL, dvabatch, refused, table_config
 from tests.cli.test_interrupt import WAIT_S, ctrl_c, read_until, running
 

@@ -22,7 +22,7 @@ from dvabatch.runtime.faults import Fault, Faults
 from dvabatch.runtime.journal import Journal, Outcome
 from dvabatch.runtime.launcher import Launcher
 from dvabatch.runtime.observers import JournalObserver
-from dvabatch.runtime.shapes import lay_out
+from dvabatch.runtime.shapes import Layout, lay_out
 from dvabatch.runtime.table import table_stages
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.threaded import ThreadedDriver
@@ -225,6 +225,11 @@ def table_rig(policy: Policy, limits: Limits, *, before: Callable[[Array], None]
         [{name: rows[None] for name, rows in token_of(0, lane).items()} for lane in limits.lanes],
         clock=clock,
     )
+
+
+def bytes_across(layout: Layout, stage: int, lane: int) -> int:
+    """Bytes per row that are alive at the boundary before this stage."""
+    return sum(layout.rows[lane][name].bytes for name in layout.alive[stage])
 
 
 def _post(driver: ThreadedDriver, events: Sequence[Event]) -> None:

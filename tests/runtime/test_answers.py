@@ -19,7 +19,7 @@ from dvabatch.runtime.tensors import TensorTable
 from dvabatch_cli.answers import difference
 from engines.base import Array, StageEngine
 from tests.engines.tiny import STAGES, Tiny, images
-from tests.runtime.rig import Around, Rig, Scripted, Served, quick_table
+from tests.runtime.rig import Around, Rig, Scripted, Served, bytes_across, quick_table
 from tests.runtime.test_threaded import POLICIES, arrivals
 
 MAX_BATCH, QUERIES = 8, 72
@@ -129,7 +129,7 @@ def test_a_merge_across_sets_copies_and_answers_stay_right(
     assert sorted(served.answers) == list(range(queries))
     assert wrong_of(served.answers, right) == []
     assert served.machine.operations["merge"] == 1
-    assert served.journal.bytes_copied == moved_rows * served.table.layout.bytes_across(1, 0) > 0
+    assert served.journal.bytes_copied == moved_rows * bytes_across(served.table.layout, 1, 0) > 0
     merged = max(served.launches, key=lambda launch: (launch.first_stage, len(launch.query_ids)))
     assert (merged.first_stage, len(merged.query_ids)) == (1, 5)
 

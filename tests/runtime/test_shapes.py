@@ -10,7 +10,7 @@ import pytest
 from dvabatch.runtime.shapes import lay_out
 from engines.errors import EngineError
 from tests.engines.tiny import Tiny, images
-from tests.runtime.rig import quick_table, token_of
+from tests.runtime.rig import bytes_across, quick_table, token_of
 
 
 def test_what_is_alive_is_what_a_later_stage_reads_or_the_answer_holds(tiny: Tiny) -> None:
@@ -23,7 +23,7 @@ def test_what_is_alive_is_what_a_later_stage_reads_or_the_answer_holds(tiny: Tin
         assert set(layout.reads[index]) <= set(layout.alive[index])
         if index:
             across = tiny.manifest.stages[index - 1].crossing_bytes_per_row
-            assert layout.bytes_across(index, 0) == across
+            assert bytes_across(layout, index, 0) == across
     assert layout.rows[0]["logits"].shape == (10,)
 
 
@@ -33,7 +33,7 @@ def test_lanes_have_rows_of_their_own_length() -> None:
         stages, [{name: rows[None] for name, rows in token_of(0, length).items()} for length in (8, 16)], ["answer"]
     )
     assert [lane["boundary_0"].shape for lane in layout.rows] == [(8, 2), (16, 2)]
-    assert layout.bytes_across(1, 1) == 16 * 2 * 8
+    assert bytes_across(layout, 1, 1) == 16 * 2 * 8
 
 
 def test_a_chain_with_a_gap_is_refused() -> None:

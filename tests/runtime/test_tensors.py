@@ -13,6 +13,7 @@ from dvabatch.batching.commands import Copy
 from dvabatch.batching.place import Place
 from dvabatch.runtime.shapes import Layout, RowSpec
 from dvabatch.runtime.tensors import TensorTable
+from tests.runtime.rig import bytes_across
 
 FLOATS, WHOLE = np.dtype(np.float32), np.dtype(np.int64)
 MAX_BATCH = 8
@@ -85,7 +86,7 @@ def test_a_copy_moves_what_is_alive_and_nothing_else(
         memory.rows(source, lane, (name,))[name][...] = number + 1
     moved = memory.copy(Copy(source, target, stage, lane))
     alive = LAYOUT.alive[stage]
-    assert moved == rows * LAYOUT.bytes_across(stage, lane)
+    assert moved == rows * bytes_across(LAYOUT, stage, lane)
     for number, name in enumerate(NAMES):
         everything = memory.rows(Place(1, 0, MAX_BATCH), lane, (name,))[name]
         if name in alive:

@@ -1,0 +1,94 @@
+"""Opens what a bed measures on: built engines on this host or on a GPU, or the stages of a latency table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from statistics import median
+
+from dvabatch.batching.limits import Limits
+from dvabatch.batching.profile import NS_PER_MS, Profile
+from dvabatch.runtime.device_profiling import warmed
+from dvabatch.runtime.service import free_axes
+from dvabatch.runtime.shapes import lay_out
+from dvabatch.runtime.table import table_stages
+from dvabatch.runtime.tensors import TensorTable
+from dvabatch_cli.answers import TableReference, WholeModel
+from dvabatch_cli.config import Config
+from dvabatch_cli.gpu import PreparedGpu, open_launcher
+from dvabatch_cli.gpu_watch import open_watch
+from dvabatch_cli.rows import PooledRows, Rows, TokenRows
+from dvabatch_cli.sites import GpuSite, HostSite
+from dvabatch_cli.testbed import RealBed
+from dvabatch_cli.wiring import limits_of
+from dvabatch_cli.workspace import Prepared, examples_of
+from engines.base import Array, StageEngine
+from engines.cuda import CudaDevice
+
+Say = Callable[[str], None]
+_CANARIES = 15
+
+
+@contextmanager
+def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None, say: Say) -> Iterator[RealBed]:
+    """A bed on built engines, or on a latency table where there is no model."""
+    limits = limits_of(config, profile.stages)
+    with ExitStack() as opened:
+        if prepared is None:
+            _, tables = table_stages(profile, limits.max_batch)
+            free = {"answer": free_axes(tables[-1].outputs[0])}
+            tabled = _host_site(list(tables), limits, TokenRows(), list(free))
+            yield RealBed(
+                config,
+                profile,
+                tabled,
+                TokenRows(),
+                TableReference(profile.stages),
+                free,
+                config.checks.tolerance_on("table", "none"),
+            )
+            return
+        rows = PooledRows(config, prepared)
+        whole = opened.enter_context(prepared.open_reference())
+        reference = WholeModel(whole.infer, rows.row, rows.pool_rows)
+        outputs = {tensor.name: free_axes(tensor) for tensor in prepared.manifest.outputs}
+        tolerance = config.checks.tolerance_on(prepared.backend, prepared.precision)
+        if isinstance(prepared, PreparedGpu):
+            device = opened.enter_context(CudaDevice())
+            examples = examples_of(limits, lambda length: rows.row(0, length))
+            launcher, table = opened.enter_context(open_launcher(prepared, limits, examples, device))
+            rows.pin(launcher.pin)
+            for step in warmed(launcher, limits):
+                say(step)
+            watch = opened.enter_context(open_watch())
+            yield RealBed(
+                config, profile, GpuSite(launcher, table, profile), rows, reference, outputs, tolerance, watch
+            )
+            return
+        stages: list[StageEngine] = [
+            opened.enter_context(prepared.open_stage(index, limits.max_batch)) for index in range(limits.stages)
+        ]
+        site = _host_site(stages, limits, rows, list(outputs))
+        canary = None
+        if config.checks.twin:
+            lone = opened.enter_context(prepared.open_whole(1))
+            canary = partial(_timed_ms, lone, examples_of(limits, lambda length: rows.row(0, length))[-1])
+        yield RealBed(config, profile, site, rows, reference, outputs, tolerance, canary=canary)
+
+
+def _timed_ms(engine: StageEngine, example: Mapping[str, Array]) -> float:
+    """The median of some runs, in place."""
+    outputs = engine.infer(example)
+    times_ns = []
+    for _ in range(_CANARIES):
+        began_ns = time.perf_counter_ns()
+        engine.run(example, outputs)
+        times_ns.append(time.perf_counter_ns() - began_ns)
+    return median(times_ns) / NS_PER_MS
+
+
+def _host_site(stages: list[StageEngine], limits: Limits, rows: Rows, outputs: list[str]) -> HostSite:
+    examples = examples_of(limits, lambda length: rows.row(0, length))
+    return HostSite(stages, TensorTable(lay_out(stages, examples, outputs), limits.buffer_sets, limits.max_batch))

@@ -1,0 +1,95 @@
+"""What came of one contender on one schedule, and its journal as reporting takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dvabatch.batching.machine import Machine
+from dvabatch.batching.profile import NS_PER_MS
+from dvabatch.loadgen import Schedule
+from dvabatch.reporting.measured import Measured, Queries, StageUse
+from dvabatch.runtime.journal import Journal
+from dvabatch_cli.config import Config
+from dvabatch_cli.wiring import Contender, LoadPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One contender on one schedule."""
+
+    measured: Measured
+    reasons: Mapping[str, int]  # why queries got no answer, and how many each
+    correctness: Mapping[str, Any] | None = None  # None: answers were not checked
+    wrong_answers: int = 0
+    graphs: Mapping[str, int] | None = None  # captured graphs used, missed and kept; None where there are none
+    gpu: Mapping[str, Any] | None = None  # clocks and energy of a run on a GPU
+    held_back: Mapping[str, Any] | None = None  # what a bound on concurrency did; None where there is none
+    speed: tuple[float, float] | None = None  # how long the whole model took before and after, over the profile's time
+    faults: Mapping[str, Any] | None = None  # what was injected and given up; None where nothing was
+
+
+def held_back_of(config: Config, journal: Journal) -> dict[str, Any] | None:
+    """What the bound on concurrency did to the load; None without one."""
+    if config.load.max_concurrency is None:
+        return None
+    held = np.array(journal.held, np.int64)
+    late_ns = np.frombuffer(journal.admitted_ns, np.int64)[held] - np.frombuffer(journal.arrival_ns, np.int64)[held]
+    return {"queries": len(held), "mean_ms": round(float(late_ns.mean()) / NS_PER_MS, 6) if len(held) else None}
+
+
+def measured_of(
+    config: Config,
+    contender: Contender,
+    point: LoadPoint,
+    schedule: Schedule,
+    journal: Journal,
+    machine: Machine,
+    admission: Any,
+) -> Measured:
+    """A journal, as reporting takes it; the arrays are views, nothing is copied."""
+    queries = Queries(
+        np.frombuffer(journal.arrival_ns, np.int64),
+        np.frombuffer(journal.admitted_ns, np.int64),
+        np.frombuffer(journal.done_ns, np.int64),
+        np.frombuffer(journal.outcome, np.uint8),
+        np.frombuffer(journal.late_free, np.bool_) if admission == "pull" or journal.held else None,
+        None if journal.lengths is None else np.frombuffer(journal.lengths, np.int32),
+    )
+    return Measured(
+        policy=dict(contender.options),
+        load=load_facts(point, schedule),
+        queries=queries,
+        stages=tuple(
+            StageUse(stage, dict(sorted(work.batch_sizes.items())), work.rows_useful, work.rows_computed)
+            for stage, work in enumerate(journal.stages(machine.profile))
+        ),
+        operations=dict(machine.operations),
+        decision_ns=np.frombuffer(journal.decision_ns, np.int64) if len(journal.decision_ns) else None,
+        device_busy_fraction=min(1.0, journal.busy_ns / journal.span_ns) if journal.span_ns else None,
+        bytes_copied=journal.bytes_copied,
+        admission=admission,
+        slo_ms=None if config.slo is None else config.slo.response_ms,
+        slo_quantile=None if config.slo is None else config.slo.quantile,
+        role=contender.role,
+        rows_whole=journal.rows_whole(machine.limits.last_stage),
+        error_limit=config.checks.error_limit,
+        lost_ns=machine.dead_ns,
+    )
+
+
+def load_facts(point: LoadPoint, schedule: Schedule) -> dict[str, Any]:
+    """The load as the report names it; a bound on concurrency is a part of it where there is one."""
+    bound = {} if point.max_concurrency is None else {"max_concurrency": point.max_concurrency}
+    return {
+        **bound,
+        "process": schedule.process,
+        "request_rate_rps": float(f"{point.rate_rps:.6g}"),
+        "utilization": None if point.utilization is None else float(f"{point.utilization:.6g}"),
+        "seed": schedule.seed,
+        "schedule_sha256": schedule.sha256,
+        "duration_s": round(schedule.duration_s, 6),
+    }

@@ -1,0 +1,48 @@
+"""The payloads of queries, by number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from dvabatch_cli.config import Config
+from dvabatch_cli.wiring import payloads_of
+from dvabatch_cli.workspace import Prepared
+from engines.base import Array
+
+
+class Rows(Protocol):
+    """Payloads by query."""
+
+    @property
+    def pads(self) -> Mapping[str, float]: ...
+
+    def row(self, query_id: int, length: int | None) -> Mapping[str, Array]: ...
+
+
+class PooledRows:
+    """Payloads of a model, from the pool."""
+
+    def __init__(self, config: Config, prepared: Prepared) -> None:
+        self._pool = payloads_of(config, prepared.manifest.inputs)
+        self.pool_rows = self._pool.size
+        self.pads = {name: float(section.pad) for name, section in config.inputs.items()}
+
+    def row(self, query_id: int, length: int | None) -> Mapping[str, Array]:
+        return self._pool.row(query_id, length)
+
+    def pin(self, pin: Callable[[Array], Array]) -> None:
+        """Moves the pool into memory from which a device reads without a copy of ours."""
+        self._pool.move(pin)
+
+
+class TokenRows:
+    """Payloads of a latency table: who asks, and no stage done."""
+
+    pads: Mapping[str, float] = {}
+
+    def row(self, query_id: int, length: int | None) -> Mapping[str, Array]:
+        row = np.array([query_id, 0])
+        return {"query": row if length is None else np.tile(row, (length, 1))}
