@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import onnx
 
-from dvabatch.models.builder import ZERO_SUM_VARIANCE, GraphBuilder
+from dvabatch.models.builder import GraphBuilder, zero_sum_variance
 from dvabatch.models.pictures import COLOURS, picture_size
 
 _EPSILON = 1e-3  # of the normalisations, as published with the weights
+# Less than elsewhere (LIFT in builder.py): the branches' pools already take from what tells inputs apart.
+_LIFT = 0.45
 _SMALLEST = 75  # of which 1 x 1 is left at the end
 
 
@@ -26,7 +28,7 @@ class InceptionV3:
         It takes "input" (N, 3, height, width) and gives "logits" (N, classes), both float32.
         """
         picture_size(self.name, input_shape, smallest=_SMALLEST)
-        g = GraphBuilder(self.name, seed=seed, variance=ZERO_SUM_VARIANCE)
+        g = GraphBuilder(self.name, seed=seed, variance=zero_sum_variance(_LIFT))
         x = _Layers(g, self.divisor).of(g.input("input", input_shape))
         means = g.global_average_pool(x.tensor, "avgpool")
         g.output(g.linear(means, "fc", (x.channels, self.classes)), "logits", (self.classes,))
@@ -51,10 +53,11 @@ class _Layers:
     def of(self, picture: str) -> _Maps:
         x = self._conv(_Maps(picture, COLOURS), "stem.1a", 32, 3, stride=2, valid=True)
         x = self._conv(x, "stem.2a", 32, 3, valid=True)
-        x = self._conv(x, "stem.2b", 64, 3)
+        # Not lifted before their pools, as in linknet.py.
+        x = self._conv(x, "stem.2b", 64, 3, lift=0.0)
         x = self._max_pool(x, "stem.pool1")
         x = self._conv(x, "stem.3b", 80, 1, valid=True)
-        x = self._conv(x, "stem.4a", 192, 3, valid=True)
+        x = self._conv(x, "stem.4a", 192, 3, valid=True, lift=0.0)
         x = self._max_pool(x, "stem.pool2")
         for index, pooled in enumerate((32, 64, 64)):
             x = self._squares(x, f"mixed5{'bcd'[index]}", pooled)
@@ -115,10 +118,11 @@ class _Layers:
         *,
         stride: int = 1,
         valid: bool = False,
+        lift: float = _LIFT,
     ) -> _Maps:
         outside = channels // self._divisor
         y = self._g.conv(x.tensor, f"{name}.conv", (x.channels, outside), kernel=kernel, stride=stride, valid=valid)
-        y = self._g.batch_norm(y, f"{name}.bn", outside, epsilon=_EPSILON)
+        y = self._g.batch_norm(y, f"{name}.bn", outside, epsilon=_EPSILON, lift=lift)
         return _Maps(self._g.relu(y, f"{name}.relu"), outside)
 
     def _pooled(self, x: _Maps, name: str, channels: int) -> _Maps:

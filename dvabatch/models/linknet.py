@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from dvabatch.models.builder import ZERO_SUM_VARIANCE, GraphBuilder
+from dvabatch.models.builder import LIFT, LIFTED_VARIANCE, GraphBuilder
 from dvabatch.models.pictures import COLOURS, picture_size
 
 _GROUPS = 4
@@ -28,9 +28,10 @@ class LinkNet:
         It takes "input" (N, 3, height, width) and gives "logits" (N, classes, height, width), both float32.
         """
         height, width = picture_size(self.name, input_shape, multiple=32)
-        g = GraphBuilder(self.name, seed=seed, variance=ZERO_SUM_VARIANCE)
+        g = GraphBuilder(self.name, seed=seed, variance=LIFTED_VARIANCE)
         x = g.input("input", input_shape)
         x = g.conv(x, "conv1", (COLOURS, self.width), kernel=7, stride=2)
+        # Not lifted: the largest of nine lifted neighbours are much alike, and fp16 spends its digits on what they share.
         x = g.relu(g.batch_norm(x, "bn1", self.width), "relu1")
         x = g.max_pool(x, "maxpool", kernel=3, stride=2)
         ends, widths = [], [self.width]
@@ -48,9 +49,9 @@ class LinkNet:
                 x = g.add(x, ends[group - 2], f"link{group}")
         thin = self.width // 2
         x = g.conv_transpose(x, "full1", (self.width, thin), kernel=3)
-        x = g.relu(g.batch_norm(x, "full1.bn", thin), "full1.relu")
+        x = g.relu(g.batch_norm(x, "full1.bn", thin, lift=LIFT), "full1.relu")
         x = g.conv(x, "conv2", (thin, thin), kernel=3)
-        x = g.relu(g.batch_norm(x, "conv2.bn", thin), "conv2.relu")
+        x = g.relu(g.batch_norm(x, "conv2.bn", thin, lift=LIFT), "conv2.relu")
         x = g.conv_transpose(x, "full2", (thin, self.classes), kernel=2, bias=True)
         g.output(x, "logits", (self.classes, height, width))
         return g.model()
@@ -60,7 +61,7 @@ def _basic(g: GraphBuilder, x: str, name: str, channels: tuple[int, int], stride
     """Two 3x3 convolutions added to the shortcut."""
     inside, outside = channels
     y = g.conv(x, f"{name}.conv1", (inside, outside), kernel=3, stride=stride)
-    y = g.relu(g.batch_norm(y, f"{name}.bn1", outside), f"{name}.relu1")
+    y = g.relu(g.batch_norm(y, f"{name}.bn1", outside, lift=LIFT), f"{name}.relu1")
     y = g.conv(y, f"{name}.conv2", (outside, outside), kernel=3)
     y = g.batch_norm(y, f"{name}.bn2", outside, gain=_BRANCH_GAIN)
     if stride != 1 or inside != outside:
@@ -74,11 +75,11 @@ def _decoder(g: GraphBuilder, x: str, name: str, channels: tuple[int, int], stri
     inside, outside = channels
     quarter = inside // 4
     x = g.conv(x, f"{name}.conv1", (inside, quarter), kernel=1)
-    x = g.relu(g.batch_norm(x, f"{name}.bn1", quarter), f"{name}.relu1")
+    x = g.relu(g.batch_norm(x, f"{name}.bn1", quarter, lift=LIFT), f"{name}.relu1")
     if stride == 2:
         x = g.conv_transpose(x, f"{name}.conv2", (quarter, quarter), kernel=3)
     else:
         x = g.conv(x, f"{name}.conv2", (quarter, quarter), kernel=3)
-    x = g.relu(g.batch_norm(x, f"{name}.bn2", quarter), f"{name}.relu2")
+    x = g.relu(g.batch_norm(x, f"{name}.bn2", quarter, lift=LIFT), f"{name}.relu2")
     x = g.conv(x, f"{name}.conv3", (quarter, outside), kernel=1)
-    return g.relu(g.batch_norm(x, f"{name}.bn3", outside), f"{name}.relu3")
+    return g.relu(g.batch_norm(x, f"{name}.bn3", outside, lift=LIFT), f"{name}.relu3")

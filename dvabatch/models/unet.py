@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from dvabatch.models.builder import ZERO_SUM_VARIANCE, GraphBuilder
+from dvabatch.models.builder import LIFT, LIFTED_VARIANCE, GraphBuilder
 from dvabatch.models.pictures import COLOURS, picture_size
 
 
@@ -25,7 +25,7 @@ class UNet:
         published it has biases and no normalisation.
         """
         height, width = picture_size(self.name, input_shape, multiple=2**self.depth)
-        g = GraphBuilder(self.name, seed=seed, variance=ZERO_SUM_VARIANCE)
+        g = GraphBuilder(self.name, seed=seed, variance=LIFTED_VARIANCE)
         x, inside = g.input("input", input_shape), COLOURS
         skips = []
         for level in range(self.depth):
@@ -37,7 +37,8 @@ class UNet:
         x = _twice(g, x, "bottom", (inside, 2 * inside))
         for level in reversed(range(self.depth)):
             outside = self.width * 2**level
-            x = g.conv_transpose(x, f"double{level + 1}", (2 * outside, outside), kernel=2, bias=True)
+            # Lifted although no ReLU follows: filters over both parts of the join then lose the mean of both.
+            x = g.conv_transpose(x, f"double{level + 1}", (2 * outside, outside), kernel=2, bias=True, lift=LIFT)
             x = g.concat([skips[level], x], f"join{level + 1}")
             x = _twice(g, x, f"up{level + 1}", (2 * outside, outside))
         x = g.conv(x, "classes", (self.width, self.classes), kernel=1, bias=True)
@@ -48,5 +49,5 @@ class UNet:
 def _twice(g: GraphBuilder, x: str, name: str, channels: tuple[int, int]) -> str:
     """Two 3x3 convolutions, of which the first goes from channels[0] to channels[1]."""
     outside = channels[1]
-    x = g.relu(g.conv(x, f"{name}.conv1", channels, kernel=3, bias=True), f"{name}.relu1")
-    return g.relu(g.conv(x, f"{name}.conv2", (outside, outside), kernel=3, bias=True), f"{name}.relu2")
+    x = g.relu(g.conv(x, f"{name}.conv1", channels, kernel=3, bias=True, lift=LIFT), f"{name}.relu1")
+    return g.relu(g.conv(x, f"{name}.conv2", (outside, outside), kernel=3, bias=True, lift=LIFT), f"{name}.relu2")

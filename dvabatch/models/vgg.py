@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from dvabatch.models.builder import ZERO_SUM_VARIANCE, GraphBuilder
+from dvabatch.models.builder import LIFT, LIFTED_VARIANCE, GraphBuilder
 from dvabatch.models.pictures import COLOURS, picture_size
 
 _GRID = 7  # side of what the classifier sees
@@ -37,18 +37,19 @@ class Vgg:
         """
         groups = len(self.channels)
         height, width = picture_size(self.name, input_shape, smallest=2**groups)
-        g = GraphBuilder(self.name, seed=seed, variance=ZERO_SUM_VARIANCE)
+        g = GraphBuilder(self.name, seed=seed, variance=LIFTED_VARIANCE)
         x, inside = g.input("input", input_shape), COLOURS
         for group, (count, outside) in enumerate(zip(self.convolutions, self.channels, strict=True), start=1):
             for index in range(1, count + 1):
                 name = f"conv{group}_{index}"
-                x = g.relu(g.conv(x, name, (inside, outside), kernel=3, bias=True), f"relu{group}_{index}")
+                x = g.conv(x, name, (inside, outside), kernel=3, bias=True, lift=LIFT)
+                x = g.relu(x, f"relu{group}_{index}")
                 inside = outside
             x = g.max_pool(x, f"pool{group}", kernel=2, stride=2, valid=True)
         x = _adapted(g, x, height >> groups, width >> groups)
         x = g.node("Flatten", [x], "flatten", axis=1)
-        x = g.relu(g.linear(x, "fc6", (inside * _GRID**2, self.hidden), after_relu=True), "relu6")
-        x = g.relu(g.linear(x, "fc7", (self.hidden, self.hidden), after_relu=True), "relu7")
+        x = g.relu(g.linear(x, "fc6", (inside * _GRID**2, self.hidden), after_relu=True, lift=LIFT), "relu6")
+        x = g.relu(g.linear(x, "fc7", (self.hidden, self.hidden), after_relu=True, lift=LIFT), "relu7")
         x = g.linear(x, "fc8", (self.hidden, self.classes), after_relu=True)
         g.output(x, "logits", (self.classes,))
         return g.model()

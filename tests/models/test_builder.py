@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
-from dvabatch.models.builder import HE_VARIANCE, ZERO_SUM_VARIANCE, GraphBuilder
+from dvabatch.models.builder import HE_VARIANCE, LIFT, LIFTED_VARIANCE, ZERO_SUM_VARIANCE, GraphBuilder
 from tests.models.networks import run
 
 
@@ -34,13 +34,32 @@ def test_cropping_the_top_left_is_a_padding_with_an_output_padding() -> None:
     np.testing.assert_allclose(cropped, run(model, {"x": rows}), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(("variance", "kept"), [(ZERO_SUM_VARIANCE, 1.0), (HE_VARIANCE, 0.68)])
-def test_the_variance_of_zero_sum_filters_keeps_a_signal(variance: float, kept: float) -> None:
+@pytest.mark.parametrize(
+    ("variance", "lift", "kept"),
+    [(ZERO_SUM_VARIANCE, 0.0, 1.0), (HE_VARIANCE, 0.0, 0.68), (LIFTED_VARIANCE, LIFT, 1.0)],
+)
+def test_the_variance_of_zero_sum_filters_keeps_a_signal(variance: float, lift: float, kept: float) -> None:
     g = GraphBuilder("layer", seed=2, variance=variance)
     x = g.conv(g.relu(g.input("x", (256, 1, 1)), "relu"), "conv", (256, 256), kernel=1)
     g.output(x, "y", (256, 1, 1))
     rows = np.random.default_rng(0).standard_normal((200, 256, 1, 1), dtype=np.float32)
-    assert np.var(run(g.model(), {"x": rows})) == pytest.approx(kept, rel=0.05)
+    assert np.var(run(g.model(), {"x": rows + np.float32(lift)})) == pytest.approx(kept, rel=0.05)
+
+
+def test_a_lift_is_the_mean_of_the_bias_and_changes_no_other_weight() -> None:
+    def weights(lift: float) -> dict[str, np.ndarray]:
+        g = GraphBuilder("lifted", seed=3)
+        x = g.conv(g.input("x", (3, 4, 4)), "conv", (3, 500), kernel=1, bias=True, lift=lift)
+        x = g.batch_norm(x, "norm", 500, lift=lift)
+        x = g.conv_transpose(x, "double", (500, 500), kernel=2, bias=True, lift=lift)
+        g.linear(g.global_average_pool(x, "pool"), "linear", (500, 500), lift=lift)
+        return {each.name: onnx.numpy_helper.to_array(each) for each in g.model().graph.initializer}
+
+    flat, lifted = weights(0.0), weights(1.5)
+    for name, values in flat.items():
+        shift = 1.5 if name.endswith(".bias") else 0.0
+        np.testing.assert_allclose(lifted[name], values + np.float32(shift), rtol=0, atol=1e-6)
+    assert sum(name.endswith(".bias") for name in flat) == 4
 
 
 def test_a_rectangular_kernel_keeps_the_size_unless_valid() -> None:
