@@ -30,7 +30,7 @@ from dvabatch_cli.config import Config
 from dvabatch_cli.console import err
 from dvabatch_cli.environment import environment
 from dvabatch_cli.errors import CommandError, Exit
-from dvabatch_cli.facts import engine_facts, model_facts, profile_facts
+from dvabatch_cli.facts import engine_facts, ground_digests, model_facts, profile_facts
 from dvabatch_cli.gpu import PreparedGpu
 from dvabatch_cli.ground import Ground, lay_ground
 from dvabatch_cli.host import CpuTimes, cpu_times
@@ -113,10 +113,11 @@ class Experiment:
             opened.enter_context(ResultsLock(self._folder))
             self._check_folder(resume=resume)
             ground = self._ground = lay_ground(config, say)
+            self._check_ground(ground, resume=resume)
             say(f"capacity {ground.capacity_rps:.4g} queries/s (whole model, batches up to {config.engine.max_batch})")
             loads = points_of(config, ground.capacity_rps)
             self._estimate(loads)
-            self._open_folder(resume=resume)
+            self._open_folder(ground, resume=resume)
             runs: dict[str, dict[str, Any]] = {}
             code = Exit.FINE
             try:
@@ -130,11 +131,11 @@ class Experiment:
 
     @property
     def _mark(self) -> Path:
-        """Says which config a folder's points are of."""
+        """Says which config a folder's points are of, and which stages and profile it stood on."""
         return self._folder / "points" / ".config.json"
 
-    def _marked(self) -> str:
-        return json.dumps({"config": self._config.resolved(), "simulated": self._simulated}, sort_keys=True)
+    def _marked(self) -> dict[str, Any]:
+        return {"config": self._config.resolved(), "simulated": self._simulated}
 
     def _check_folder(self, *, resume: bool) -> None:
         """A folder holds the points of one config; whose points are there without a mark nobody knows."""
@@ -147,7 +148,20 @@ class Experiment:
                 "or choose a folder with -o"
             )
 
-    def _open_folder(self, *, resume: bool) -> None:
+    def _check_ground(self, ground: Ground, *, resume: bool) -> None:
+        """A config names its table, its model and its engines; what they hold may have changed since."""
+        if not resume or not self._mark.is_file() or not load_points(self._folder):
+            return
+        before = json.loads(self._mark.read_text())  # `_check_folder` has read it
+        told = {"stages": "other stages", "profile": "another profile" if ground.prepared else "another latency table"}
+        changed = [told[name] for name, digests in ground_digests(ground).items() if before.get(name) != digests]
+        if changed:
+            raise CommandError(
+                f"{self._folder} holds points measured on {' and '.join(changed)} than config {self._config.name} stands on "
+                "now: leave out --resume to measure them again, or choose a folder with -o"
+            )
+
+    def _open_folder(self, ground: Ground, *, resume: bool) -> None:
         """A fresh run lays older points aside, now that it can start: all of them in one step, or what a run that is killed
         meanwhile leaves could be taken for its own."""
         aside = self._folder / ".points.old"
@@ -156,7 +170,7 @@ class Experiment:
         if not resume and (self._folder / "points").exists():
             (self._folder / "points").rename(aside)
             shutil.rmtree(aside)
-        write_text(self._mark, self._marked())
+        write_text(self._mark, json.dumps({**self._marked(), **ground_digests(ground)}, sort_keys=True))
 
     def _contenders(self) -> int:
         baselines_of = {"untuned": 1, "swept": baselines.BEST}
@@ -328,16 +342,15 @@ class Experiment:
         return environment(steal_share=steal_share, pacing=None if self._pacing is None else self._pacing.to_json())
 
 
-def _goes_on(before: str, now: str) -> bool:
+def _goes_on(before: str, now: Mapping[str, Any]) -> bool:
     """Whether points of the config marked `before` belong to the one marked `now`: it is the same, perhaps with more seeds."""
-    if before == now:
-        return True
     try:
-        old, new = json.loads(before), json.loads(now)
-        more = set(old["config"]["load"].pop("seeds")) < set(new["config"]["load"].pop("seeds"))
+        marked, new = json.loads(before), json.loads(json.dumps(now))
+        old = {name: marked[name] for name in new}
+        seeds = [set(each["config"]["load"].pop("seeds")) for each in (old, new)]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False  # it is damaged: whose points these are nobody knows
-    return more and bool(old == new)
+    return seeds[0] <= seeds[1] and bool(old == new)
 
 
 def _said(point: Point, run: Mapping[str, Any]) -> str:

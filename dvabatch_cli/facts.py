@@ -29,6 +29,13 @@ def model_facts(ground: Ground) -> dict[str, Any] | None:
     return {"name": manifest.name, "sha256": manifest.model_sha256, "stages": stages}
 
 
+def ground_digests(ground: Ground) -> dict[str, Any]:
+    """What a config names and does not hold: points on other stages, or on another profile, are not to be mixed."""
+    prepared = ground.prepared
+    stages = [] if prepared is None else [stage.sha256 for stage in prepared.manifest.stages]
+    return {"stages": stages, "profile": ground.profile.digest}
+
+
 def engine_facts(config: Config, ground: Ground) -> dict[str, Any]:
     """The report's `engine`."""
     if ground.prepared is None:

@@ -136,7 +136,7 @@ class Measured:
     admission: Admission
     slo_ms: float | None
     slo_quantile: float | None
-    rows_whole: int | None = None  # of launches that went through all stages at once; None if not known
+    rows_whole: int | None = None  # answers that went through all stages in one launch; None if not known
     error_limit: float = 0.0  # largest share of offered queries that may fail
     lost_ns: int | None = (
         None  # since when nothing could run any more: what was refused then says nothing of the policy

@@ -61,9 +61,8 @@ def summarise(measured: Measured) -> dict[str, Any]:
 
 
 def _of_completed(rows: int, queries: Queries) -> float | None:
-    """The share of the answers that `rows` are; more rows than answers were of queries that were cancelled on the way."""
-    completed = queries.count(Status.COMPLETED)
-    return _significant(min(1.0, rows / completed)) if completed else None
+    """The share of the answers that `rows` are."""
+    return _per(rows, queries.count(Status.COMPLETED))
 
 
 def latency_numbers(queries: Queries, slo_ms: float | None) -> dict[str, Any]:

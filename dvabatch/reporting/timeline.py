@@ -6,8 +6,9 @@ The form is the "Trace Event Format" of the Chromium project: `X` slices, `i` in
 * A process for each stage, a thread for each of its executors. A slice is a launch; one that spans stages holds an executor of
   each until it ends, and is a slice on each of these threads.
 * A flow for each query, from its first launch to its last. Its id is the query's.
-* The process `batching` has a thread for each kind of operation with its instants, one for the queries that got no answer, and
-  the counters: queries that wait to enter, launches in flight, and the sum of their device shares.
+* The process `batching` has a thread for each kind of operation with its instants (two of one instant are drawn one below the
+  other), one for the queries that got no answer, and the counters: queries that wait to enter, launches in flight, and the sum
+  of their device shares.
 """
 
 from __future__ import annotations
@@ -130,15 +131,15 @@ class Timeline:
     def _counters(self, step: Step) -> Iterator[Event]:
         share = sum(self._share(launch) for launch, _ in self._begun.values())
         values = {
-            "waiting to enter": step.waiting,
-            "launches in flight": len(self._begun),
-            "device share": round(share, 6),
+            ("queries", "waiting to enter"): step.waiting,
+            ("launches", "in flight"): len(self._begun),
+            ("device", "share"): round(share, 6),
         }
-        for name, value in values.items():
+        for (name, of_it), value in values.items():  # Perfetto calls a counter's track by both
             if self._known.get(name) != value:
                 self._known[name] = value
                 yield {
-                    "ph": "C", "name": name, "pid": _BATCHING, "tid": 0, "ts": step.now_ns / 1e3, "args": {"value": value}
+                    "ph": "C", "name": name, "pid": _BATCHING, "tid": 0, "ts": step.now_ns / 1e3, "args": {of_it: value}
                 }  # fmt: skip
 
     def _share(self, launch: Launch) -> float:

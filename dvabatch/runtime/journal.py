@@ -57,6 +57,7 @@ class Journal:
         self.outcome = bytearray((Outcome.OPEN,)) * queries
         self.late_free = bytearray(queries)  # 1 where an executor of stage 0 was free while the query went unseen
         self.held: list[int] = []  # queries that a bound on concurrency held back
+        self._entered_through = array("i", (0,)) * queries  # the last stage of the launch that a query entered by
         self.lengths = None if lengths is None else array("i", np.asarray(lengths, np.int32).tobytes())
         # By first stage, last stage, lane and rows: how many launches, and the sum of their queries' lengths.
         self._launches: dict[tuple[int, int, int, int], int] = {}
@@ -113,17 +114,17 @@ class Journal:
         """Counts a launch."""
         key = launch.first_stage, launch.last_stage, launch.lane, len(launch.query_ids)
         self._launches[key] = self._launches.get(key, 0) + 1
+        if launch.last_stage and not launch.first_stage:
+            for query_id in launch.query_ids:
+                self._entered_through[query_id] = launch.last_stage
         if self.lengths is not None:
             tokens = sum([self.lengths[query_id] for query_id in launch.query_ids])
             self._tokens[key] = self._tokens.get(key, 0) + tokens
 
     def rows_whole(self, last_stage: int) -> int:
-        """Rows of launches that went through all stages at once, as in ordinary batching."""
-        return sum(
-            rows * launches
-            for (first, last, _, rows), launches in self._launches.items()
-            if first == 0 and last == last_stage
-        )
+        """Answers that went through all stages in one launch, as in ordinary batching."""
+        through = np.frombuffer(self._entered_through, np.int32) == last_stage
+        return int(np.count_nonzero(through & (np.frombuffer(self.outcome, np.uint8) == _COMPLETED)))
 
     def stages(self, profile: Profile) -> list[StageWork]:
         """What was launched in every stage, and what of its rows was padding."""

@@ -38,7 +38,7 @@ class SearchFolder:
         mark, said = self.probes / ".config.json", compact(facts).encode()
         if resume and mark.exists() and mark.read_bytes() != said:
             raise CommandError(
-                f"{self.path} holds probes of another config, profile, objective or number of seeds; resume with those "
+                f"{self.path} holds probes of another config, stages, profile, objective or number of seeds; resume with those "
                 "that began it, or choose a folder with -o"
             )
         if not resume and self.probes.exists():

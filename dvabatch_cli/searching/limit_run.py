@@ -16,6 +16,7 @@ from dvabatch_cli.config import Config
 from dvabatch_cli.config.load import RampLoad, StepLoad
 from dvabatch_cli.config.section import MAX_RATE_RPS
 from dvabatch_cli.errors import CommandError, Exit
+from dvabatch_cli.facts import ground_digests
 from dvabatch_cli.gpu import PreparedGpu
 from dvabatch_cli.ground import Ground, lay_ground
 from dvabatch_cli.open_bed import open_real_bed
@@ -208,7 +209,7 @@ class LimitRun:
         """What makes a probe of one search no probe of another."""
         return {
             "config": self._config.resolved(),
-            "profile": ground.profile.digest,
+            **ground_digests(ground),
             "slo": str(self._slo),
             "simulated": self._plan.simulated,
             "runs": self._plan.runs,

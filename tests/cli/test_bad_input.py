@@ -184,6 +184,44 @@ def test_two_benches_on_one_results_folder(tmp_path: Path, command: str) -> None
     assert dvabatch("simulate", config, "-o", out, "--resume").code == 0
 
 
+def test_resuming_on_another_table_under_the_same_config(tmp_path: Path) -> None:
+    """The config names the table; points on the one and on the other are not mixed."""
+    config, out, table = table_config(tmp_path), tmp_path / "out", tmp_path / "table.json"
+    dvabatch("simulate", config, "-o", out)
+    kept = {file.name: file.read_bytes() for file in (out / "points").iterdir()}
+    text = table.read_text()
+    table.write_text(text.replace("0.2", "0.25", 1))
+    message = refused(2, "simulate", config, "-o", out, "--resume")
+    assert f"{out} holds points measured on another latency table than config small stands on now" in " ".join(
+        message.split()
+    )
+    assert {file.name: file.read_bytes() for file in (out / "points").iterdir()} == kept
+    table.write_text(f"  {text}\n")  # the same table, written otherwise
+    assert dvabatch("simulate", config, "-o", out, "--resume").code == 0
+    table.write_text(text.replace("0.2", "0.25", 1))
+    assert dvabatch("simulate", config, "-o", out).code == 0  # anew, on the other table
+    assert dvabatch("simulate", config, "-o", out, "--resume").code == 0
+
+
+def test_resuming_with_other_stages_or_another_profile_under_the_same_config(workshop: Path, tmp_path: Path) -> None:
+    """The model is cut and timed; what the cache then holds may not be what the points were measured on."""
+    config, out = model_config(tmp_path, policies=[NORMAL]), tmp_path / "out"
+    assert dvabatch("simulate", config, "-o", out).code == 0
+    assert dvabatch("simulate", config, "-o", out, "--resume").code == 0
+    mark = out / "points" / ".config.json"
+    before = json.loads(mark.read_text())
+    assert len(before["stages"]) == 3
+    for changed, other, told in (
+        ("stages", ["0" * 64] * 3, "other stages"), ("profile", "0" * 64, "another profile"),
+    ):  # fmt: skip
+        mark.write_text(json.dumps({**before, changed: other}))
+        message = refused(2, "simulate", config, "-o", out, "--resume")
+        assert f"holds points measured on {told} than config tiny stands on now" in " ".join(message.split())
+    mark.write_text(json.dumps({name: before[name] for name in ("config", "simulated")}))  # it does not say
+    message = refused(2, "simulate", config, "-o", out, "--resume")
+    assert "other stages and another profile" in " ".join(message.split())
+
+
 def test_resuming_with_another_config(tmp_path: Path) -> None:
     config, out = table_config(tmp_path), tmp_path / "out"
     dvabatch("simulate", config, "-o", out)

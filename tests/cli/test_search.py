@@ -209,10 +209,11 @@ def test_a_folder_holds_the_probes_of_one_search(tmp_path: Path) -> None:
     for words in (["--slo", "p90:4ms"], ["--seeds", "3"], ["--set", "engine.max_batch=4"]):
         done = search(config, tmp_path / "out", "--resume", *words)
         assert done.code == 2
-        assert "holds probes of another config, profile, objective or number of seeds" in done.err
+        assert "holds probes of another config, stages, profile, objective or number of seeds" in done.err
     table = config.parent / "table.json"
     table.write_text(table.read_text().replace("0.2", "0.21"))
-    assert search(config, tmp_path / "out", "--resume").code == 2
+    done = search(config, tmp_path / "out", "--resume")
+    assert (done.code, "stages, profile, objective" in done.err) == (2, True)
     (tmp_path / "out" / "probes" / ".config.json").write_bytes(b"\xff")
     assert search(config, tmp_path / "out", "--resume").code == 2
 

@@ -71,18 +71,23 @@ def test_every_flow_goes_from_a_querys_first_launch_to_its_end(name: str) -> Non
 def test_counters_say_who_waits_and_what_is_in_flight() -> None:
     run = recorded("LOAD_DVA", 0.1)
     events, _ = drawn(run.steps(), LIMITS, run.profile)
-    last = {event["name"]: event["args"]["value"] for event in of(events, "C")}
-    assert last == {"waiting to enter": 0, "launches in flight": 0, "device share": 0}
+    told = [
+        (f"{event['name']} {of_it}", ns(event["ts"]), value)
+        for event in of(events, "C")
+        for of_it, value in event["args"].items()
+    ]
+    last = {name: value for name, _, value in told}
+    assert last == {"queries waiting to enter": 0, "launches in flight": 0, "device share": 0}
     flying = 0
     at: dict[int, int] = {}
     for step in run.steps():
         flying += len(step.started) - len(step.ended)
         at[step.now_ns] = flying
-    for event in of(events, "C"):
-        if event["name"] == "launches in flight":
-            assert event["args"]["value"] == at[ns(event["ts"])]
-        elif event["name"] == "device share":
-            assert event["args"]["value"] == pytest.approx(0.1 * at[ns(event["ts"])])
+    for name, now_ns, value in told:
+        if name == "launches in flight":
+            assert value == at[now_ns]
+        elif name == "device share":
+            assert value == pytest.approx(0.1 * at[now_ns])
 
 
 def test_a_window_holds_what_begins_in_it() -> None:

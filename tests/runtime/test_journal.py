@@ -23,7 +23,18 @@ def test_launches_count_in_every_stage_that_they_span_with_the_rows_that_run() -
     for one in (launch(0, 1, 0, 1), launch(0, 0, 2), launch(0, 1, 2, 3)):
         journal.launched(one)
     assert journal.stages(PADDED) == [StageWork({1: 1, 2: 2}, 5, 9), StageWork({2: 2}, 4, 8)]
-    assert journal.rows_whole(1) == 4
+
+
+def test_answers_count_as_served_whole_where_one_launch_took_their_query_through_all_stages() -> None:
+    journal = Journal(5)
+    for one in (launch(0, 1, 0, 1, 2), launch(0, 0, 3), launch(1, 1, 3), launch(0, 1, 4)):
+        journal.launched(one)
+    assert journal.rows_whole(1) == 0  # nothing is answered yet
+    journal.completed((0, 1, 3), 7)
+    journal.ended(2, Outcome.CANCELLED, 7)
+    journal.ended(4, Outcome.FAILED, 8)
+    assert journal.rows_whole(1) == 2
+    assert journal.rows_whole(0) == 1  # the one that entered by a launch of stage 0 alone: all, had the model one stage
 
 
 def test_a_short_query_fills_its_row_in_part() -> None:
