@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from dvabatch.reporting.table import comparison_rows, comparison_table, run_rows, runs_table
+from dvabatch.reporting.comparison_answers import comparison_of
+from dvabatch.reporting.ends import unanswered_lines
+from dvabatch.reporting.table import comparison_table, run_rows, runs_table
 from dvabatch_cli.app import app
 from dvabatch_cli.console import err, one_message, out, print_json, say_next, speaker
 from dvabatch_cli.errors import Exit
@@ -102,12 +104,14 @@ def _show(finished: Finished, *, as_json: bool) -> None:
     """The report's tables, what the answers proved, and the exit code."""
     report = finished.report
     if as_json:
-        print_json({"folder": str(finished.folder), "runs": run_rows(report), "comparison": comparison_rows(report),
+        print_json({"folder": str(finished.folder), "runs": run_rows(report), "comparison": comparison_of(report),
                     "correctness": report["correctness"], "exit_code": int(finished.code)})  # fmt: skip
     elif report["runs"]:
         out.print(runs_table(report))
         if report["comparison"]:
             out.print(comparison_table(report))
+        for line in unanswered_lines(report):
+            out.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
         proof = report["correctness"]
         if proof is not None:
             verdict = "all right" if proof["passed"] else "WRONG ANSWERS"
@@ -134,6 +138,6 @@ def _show(finished: Finished, *, as_json: bool) -> None:
             )
     if not as_json:
         err.print(f"report and figures: {finished.folder}", markup=False)
-    say_next(f"dvabatch plot {finished.folder}", as_json)
+    say_next(f"dvabatch report {finished.folder}", as_json)
     if finished.code is not Exit.FINE:
         raise typer.Exit(finished.code)

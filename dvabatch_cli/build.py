@@ -22,6 +22,7 @@ from engines.cache import CachedEngine
 from engines.errors import EngineError
 from engines.tensorrt.build import LAYERS_FILE
 from engines.tensorrt.options import Range, TensorRTOptions
+from slicer import check_stages
 
 BACKENDS = ("auto", "onnxruntime", "tensorrt")
 Lengths = Annotated[str | None, typer.Option("--lengths", help="Sequence lengths of the lanes, e.g. 32,64,128.")]
@@ -73,7 +74,7 @@ def build(
             timing_cache,
         )
         say = speaker(as_json)
-        prepared = prepare_on(backend_of(backend, say), folder, options, threads=threads, say=say)
+        prepared = prepare_on(backend_of(backend, say), check_stages(folder), options, threads=threads, say=say)
         labels = [f"stage {stage.index}" for stage in prepared.manifest.stages] + ["whole model"]
         engines = [*prepared.engines, prepared.whole]
         if layers is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +17,6 @@ from dvabatch import __version__
 from dvabatch.loadgen import Schedule
 from dvabatch.reporting.comparison import compare, run_key
 from dvabatch.reporting.figures import draw_all
-from dvabatch.reporting.files import write_text
 from dvabatch.reporting.labels import point_key
 from dvabatch.reporting.lock import ResultsLock
 from dvabatch.reporting.measured import Queries
@@ -35,6 +33,7 @@ from dvabatch_cli.gpu import PreparedGpu
 from dvabatch_cli.ground import Ground, lay_ground
 from dvabatch_cli.host import CpuTimes, cpu_times
 from dvabatch_cli.live import Display
+from dvabatch_cli.marked_folder import MarkedFolder
 from dvabatch_cli.open_bed import open_real_bed
 from dvabatch_cli.pacing import DriverKind, Pacing, quick_pacing
 from dvabatch_cli.result import load_facts
@@ -60,10 +59,7 @@ class Point:
     load: LoadPoint
     schedule: Schedule
     contender: Contender
-
-    @property
-    def key(self) -> str:
-        return point_key(dict(self.contender.options), load_facts(self.load, self.schedule), self.contender.role)
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +89,8 @@ class Experiment:
         measured is drawn while it runs, on a terminal."""
         self._config = config
         self._folder = folder
+        # Its mark says which config the points are of, and which stages and profile it stood on.
+        self._kept = MarkedFolder(folder / "points")
         self._simulated = simulated
         self._sweep_rounds = baselines.QUICK if quick else baselines.FULL
         self._tuning = tuning.QUICK if quick else tuning.FULL
@@ -117,7 +115,8 @@ class Experiment:
             say(f"capacity {ground.capacity_rps:.4g} queries/s (whole model, batches up to {config.engine.max_batch})")
             loads = points_of(config, ground.capacity_rps)
             self._estimate(loads)
-            self._open_folder(ground, resume=resume)
+            mark = {**self._marked(), **ground_digests(ground)}
+            self._kept.open(json.dumps(mark, sort_keys=True), resume=resume)  # only now that it can start
             runs: dict[str, dict[str, Any]] = {}
             code = Exit.FINE
             try:
@@ -129,20 +128,12 @@ class Experiment:
                 code = Exit.INTERRUPTED
             return self._finish(ground, runs, code)
 
-    @property
-    def _mark(self) -> Path:
-        """Says which config a folder's points are of, and which stages and profile it stood on."""
-        return self._folder / "points" / ".config.json"
-
     def _marked(self) -> dict[str, Any]:
         return {"config": self._config.resolved(), "simulated": self._simulated}
 
     def _check_folder(self, *, resume: bool) -> None:
-        """A folder holds the points of one config; whose points are there without a mark nobody knows."""
-        if not resume or not self._mark.parent.exists():
-            return
-        before = self._mark.read_text(errors="replace") if self._mark.is_file() else ""
-        if not _goes_on(before, self._marked()) and (before or load_points(self._folder)):
+        """A folder holds the points of one config."""
+        if resume and not self._kept.may_go_on(lambda before: _goes_on(before, self._marked())):
             raise CommandError(
                 f"{self._folder} holds points of another config; resume with the config that began it, "
                 "or choose a folder with -o"
@@ -150,9 +141,9 @@ class Experiment:
 
     def _check_ground(self, ground: Ground, *, resume: bool) -> None:
         """A config names its table, its model and its engines; what they hold may have changed since."""
-        if not resume or not self._mark.is_file() or not load_points(self._folder):
+        if not resume or not load_points(self._folder):
             return
-        before = json.loads(self._mark.read_text())  # `_check_folder` has read it
+        before = json.loads(self._kept.said())  # `_check_folder` has read it
         told = {"stages": "other stages", "profile": "another profile" if ground.prepared else "another latency table"}
         changed = [told[name] for name, digests in ground_digests(ground).items() if before.get(name) != digests]
         if changed:
@@ -160,17 +151,6 @@ class Experiment:
                 f"{self._folder} holds points measured on {' and '.join(changed)} than config {self._config.name} stands on "
                 "now: leave out --resume to measure them again, or choose a folder with -o"
             )
-
-    def _open_folder(self, ground: Ground, *, resume: bool) -> None:
-        """A fresh run lays older points aside, now that it can start: all of them in one step, or what a run that is killed
-        meanwhile leaves could be taken for its own."""
-        aside = self._folder / ".points.old"
-        if aside.exists():
-            shutil.rmtree(aside)
-        if not resume and (self._folder / "points").exists():
-            (self._folder / "points").rename(aside)
-            shutil.rmtree(aside)
-        write_text(self._mark, json.dumps({**self._marked(), **ground_digests(ground)}, sort_keys=True))
 
     def _contenders(self) -> int:
         baselines_of = {"untuned": 1, "swept": baselines.BEST}
@@ -247,7 +227,9 @@ class Experiment:
                 # For real, another one begins each time: whoever goes first may meet another host than whoever goes last.
                 first = 0 if self._simulated else turn % len(contenders)
                 for contender in contenders[first:] + contenders[:first]:
-                    yield Point(load, schedule, contender)
+                    facts = load_facts(config, load, schedule)
+                    key = point_key(dict(contender.options), facts, contender.role)
+                    yield Point(load, schedule, contender, key)
 
     def _swept(self, ground: Ground, load: LoadPoint) -> list[Contender]:
         return baselines.swept(self._config, ground.profile, load, rounds=self._sweep_rounds, say=self._say)

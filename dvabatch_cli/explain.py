@@ -92,7 +92,7 @@ def _accounts(
     """The accounts of these queries in this order, and who else came."""
     say(f"replaying {recording.title} ({recording.trace.stat().st_size / 1e6:.1f} MB)")
     history = recording.history()
-    accounts = Accounts(history.machine.ledger, wanted, lambda query_id: int(records.done_ns[query_id]))
+    accounts = Accounts(recording.profile, wanted, lambda query_id: int(records.done_ns[query_id]))
     arrivals = Arrivals()
     for step in recording.steps(history, say):
         accounts.follow(step)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 from dvabatch.batching.limits import Limits
@@ -34,7 +33,7 @@ from engines.tensorrt.binding import version
 from engines.tensorrt.build import ENGINE_FILE, build
 from engines.tensorrt.module import TensorRTModule
 from engines.tensorrt.options import TensorRTOptions
-from slicer import Manifest, TensorSpec, checked_manifest
+from slicer import CheckedStages, Manifest, TensorSpec
 
 Say = Callable[[str], None]
 Tensors: TypeAlias = tuple[TensorSpec, ...]
@@ -103,14 +102,16 @@ def backend_of(asked: str, say: Say) -> str:
     return "tensorrt"
 
 
-def prepare_gpu(folder: Path, options: TensorRTOptions, *, graphs: int = ROOM_FOR_GRAPHS, say: Say) -> PreparedGpu:
-    """An engine for every stage of a folder, and one for the whole model.
+def prepare_gpu(
+    stages: CheckedStages, options: TensorRTOptions, *, graphs: int = ROOM_FOR_GRAPHS, say: Say
+) -> PreparedGpu:
+    """An engine for every stage, and one for the whole model.
 
     Raises:
         EngineError: TensorRT refuses a stage, or a device is not there.
         CommandError: the model has what this back end does not run.
     """
-    manifest = checked_manifest(folder)
+    folder, manifest = stages.folder, stages.manifest
     if manifest.bind:
         raise CommandError(
             f"{manifest.name} has scalar arguments ({', '.join(sorted(manifest.bind))}), which tensorrt engines of the whole "
@@ -138,25 +139,25 @@ def prepare_gpu(folder: Path, options: TensorRTOptions, *, graphs: int = ROOM_FO
 
 def prepare_on(
     backend: str,
-    folder: Path,
+    stages: CheckedStages,
     options: TensorRTOptions,
     *,
     threads: int = 0,
     graphs: int = ROOM_FOR_GRAPHS,
     say: Say,
 ) -> Prepared:
-    """A folder of stages, built for the back end that `backend_of` found: `options` are TensorRT's, `threads` ONNX Runtime's.
+    """Stages, built for the back end that `backend_of` found: `options` are TensorRT's, `threads` ONNX Runtime's.
 
     Raises:
         CommandError: ONNX Runtime is to run at another precision than the model's.
     """
     if backend == "tensorrt":
-        return prepare_gpu(folder, options, graphs=graphs, say=say)
+        return prepare_gpu(stages, options, graphs=graphs, say=say)
     if options.precision != "fp32":
         raise CommandError(
             f"precision {options.precision} came, which needs the backend tensorrt; on onnxruntime set it to fp32"
         )
-    return prepare(folder, threads=threads, say=say)
+    return prepare(stages, threads=threads, say=say)
 
 
 def profile_on(

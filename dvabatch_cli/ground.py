@@ -15,7 +15,6 @@ from dvabatch_cli.gpu import backend_of, prepare_on, profile_on
 from dvabatch_cli.wiring import lane_mix, limits_of, payloads_of
 from dvabatch_cli.workspace import Prepared, read_table, stages_of
 from engines.tensorrt.options import TensorRTOptions
-from slicer import read_manifest
 
 Say = Callable[[str], None]
 
@@ -40,11 +39,11 @@ def lay_ground(config: Config, say: Say) -> Ground:
         prepared: Prepared | None = None
     else:
         backend = backend_of(config.engine.backend, say)
-        folder = stages_of(config, say)
-        _check_options(config, len(read_manifest(folder).stages))  # before engines are built and measured
+        stages = stages_of(config, say)
+        _check_options(config, len(stages.manifest.stages))  # before engines are built and measured
         prepared = prepare_on(
             backend,
-            folder,
+            stages,
             tensorrt_options(config),
             threads=config.engine.threads,
             graphs=ROOM_FOR_GRAPHS if config.engine.cuda_graphs else 0,

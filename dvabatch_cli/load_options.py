@@ -5,15 +5,28 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dvabatch_cli.config import Config, config_of, load_config
 from dvabatch_cli.errors import CommandError
-from dvabatch_cli.overrides import Override
+from dvabatch_cli.overrides import Override, sets
 
 # Processes of one mean rate, whose gaps a gamma distribution may take the place of.
 _OF_ONE_RATE = ("poisson", "constant", "gamma")
+# How large a load is: what is made small, unless the command line names it.
+_SIZES = frozenset(
+    ("load", name)
+    for name in (
+        "utilization",
+        "request_rate",
+        "seeds",
+        "num_requests",
+        "duration_s",
+        "max_duration_s",
+        "warmup_requests",
+    )
+)
 # What an objective may be about: an answer is one piece, so that the end-to-end latency is all there is.
 _OBJECTIVES = ("response", "e2el")
 
@@ -38,17 +51,17 @@ class LoadOptions:
             CommandError: an objective cannot be read, or there are several.
         """
         if self.request_rate:
-            typed = " ".join(f"--request-rate {rate:g}" for rate in self.request_rate)
+            typed = " ".join(f"--request-rate {rate:.12g}" for rate in self.request_rate)
             yield Override(typed, f"load.request_rate={json.dumps(list(self.request_rate))}")
         if self.burstiness is not None:
-            option = f"--burstiness {self.burstiness:g}"
+            option = f"--burstiness {self.burstiness:.12g}"
             value = "inf" if math.isinf(self.burstiness) and self.burstiness > 0 else json.dumps(self.burstiness)
             yield Override(option, "load.process=gamma", over=_OF_ONE_RATE)
             yield Override(option, f"load.burstiness={value}")
         if self.num_requests is not None:
             yield Override(f"--num-requests {self.num_requests}", f"load.num_requests={self.num_requests}")
         if self.duration is not None:
-            yield Override(f"--duration {self.duration:g}", f"load.duration_s={json.dumps(self.duration)}")
+            yield Override(f"--duration {self.duration:.12g}", f"load.duration_s={json.dumps(self.duration)}")
         if self.max_concurrency is not None:
             yield Override(f"--max-concurrency {self.max_concurrency}", f"load.max_concurrency={self.max_concurrency}")
         if self.seed is not None:
@@ -57,8 +70,16 @@ class LoadOptions:
             yield Override(f"--goodput {self.goodput[0]}", f"slo.response_ms={_objective_ms(self.goodput)}")
 
 
-def load_with_options(name: str, settings: Iterable[str], options: LoadOptions, *, quick: bool = False) -> Config:
-    """The config called `name` with `--set`'s and the options' values; made small with `quick`, where no option says how large.
+def load_with_options(
+    name: str,
+    settings: Sequence[str],
+    options: LoadOptions,
+    *,
+    quick: bool = False,
+    small: Callable[[Config], Config] = Config.quick,
+) -> Config:
+    """The config called `name` with `--set`'s and the options' values; with `quick` as `small` makes it, but for the sizes of
+    its load that either names.
 
     Raises:
         ConfigError: with every problem found.
@@ -67,7 +88,11 @@ def load_with_options(name: str, settings: Iterable[str], options: LoadOptions, 
     overrides = list(options.overrides())
     config = load_config(name, [*settings, *overrides])
     if quick:
-        config = _with(config.quick(), overrides, name)
+        sizes = [setting for setting in settings if sets(setting) in _SIZES]
+        if any(sets(each) == ("load", "num_requests") for each in [*sizes, *(each.assignment for each in overrides)]):
+            # As many as were asked for do not end with the seconds that `small` would give them.
+            sizes.insert(0, f"load.max_duration_s={json.dumps(config.load.max_duration_s)}")
+        config = _with(small(config), [*sizes, *overrides], name)
     if options.num_runs is not None:
         first = config.load.seeds[0]
         seeds = json.dumps(list(range(first, first + options.num_runs)))
@@ -75,7 +100,7 @@ def load_with_options(name: str, settings: Iterable[str], options: LoadOptions, 
     return config
 
 
-def _with(config: Config, overrides: Iterable[Override], name: str) -> Config:
+def _with(config: Config, overrides: Iterable[str | Override], name: str) -> Config:
     return config_of(config.resolved(), folder=config.folder, overrides=overrides, source=name)
 
 

@@ -1,5 +1,6 @@
 """`--set load.request_rate=200`: any value of a config, set from the command line, by that or by an option of its own."""
 
+import shlex
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -66,18 +67,47 @@ def apply_overrides(document: Document, assignments: Iterable[str | Override]) -
             continue
         value, found = _value(text)
         path, lost = _resolve(raw, steps)
-        found = lost or found or _taken(raw, path, value, override, overrides, own)
+        is_own = override is given
+        found = lost or found or _taken(raw, path, value, override, overrides, own, is_own=is_own)
         if found is not None:
             problems.append(Problem(option, render(path), found.came, found.wanted, found.hint))
             continue
         _set(raw, path, value, kept=overrides)
         overrides = {other: each for other, each in overrides.items() if other[: len(path)] != path}
         overrides[path] = option
-        if override is given:
+        if is_own:
             own.add(path)
     if problems:
         raise ConfigError(problems)
     return replace(document, raw=raw, overrides=overrides)
+
+
+def typed(command: str, config: str, assignments: Iterable[str | Override]) -> str:
+    """The command line that runs `command` on this config with all that was set."""
+    words = [command, shlex.quote(config)]
+    for each in assignments:
+        if not isinstance(each, Override):
+            words.append(f"--set {shlex.quote(each)}")
+        elif each.option not in words:  # one may set several values
+            words.append(each.option)
+    return " ".join(words)
+
+
+def set_over(assignments: Iterable[str | Override], assignment: str) -> list[str | Override]:
+    """`assignments` and `assignment` behind them, without those of which it takes the place."""
+    section, name = sets(assignment)
+    replaced = _REPLACES.get(str(section), {}).get(str(name), ())
+    gone = {(section, each) for each in (name, *replaced)}
+    kept = [each for each in assignments if sets(each.assignment if isinstance(each, Override) else each) not in gone]
+    return [*kept, assignment]
+
+
+def sets(assignment: str) -> Path:
+    """The steps that a `path=value` names; none where it is none."""
+    try:
+        return split_assignment(assignment)[0]
+    except ValueError:
+        return ()
 
 
 def _set_option(assignment: str) -> Override:
@@ -85,14 +115,21 @@ def _set_option(assignment: str) -> Override:
 
 
 def _taken(
-    raw: Any, path: Path, value: Any, override: Override, overrides: Mapping[Path, str], own: Container[Path]
+    raw: Any,
+    path: Path,
+    value: Any,
+    override: Override,
+    overrides: Mapping[Path, str],
+    own: Container[Path],
+    *,
+    is_own: bool,
 ) -> Finding | None:
-    """A finding for a value that another option set otherwise, or that this one may not take the place of."""
+    """A finding for a value that another option set otherwise, or that this one may not take the place of. `is_own`: it is an
+    option of its own, as those are that set the paths `own`; else a `--set`."""
     present = _at(raw, path)
     if override.over and present is not None and present not in override.over:
         return Finding((), shown(present), listed(override.over), f"{override.option} means nothing there")
-    mine_is_own = not override.option.startswith("--set ")
-    if path in overrides and (mine_is_own or path in own) and overrides[path] != override.option and present != value:
+    if path in overrides and (is_own or path in own) and overrides[path] != override.option and present != value:
         hint = "remove one of them"
         return Finding((), f"both {overrides[path]} and {override.option}", "only one of them", hint)
     return None

@@ -93,9 +93,9 @@ class Pacing:
             slowest = min(each.rate_rps for each in self.found)
             return f"late at {slowest:,} queries/s already: free a core, or runs may come out invalid"
         told = f"on time up to {self.up_to_rps(admission):,} queries/s: load.admission {admission}"
-        if admission == "push":
+        if admission == "push" and any(each.admission == "pull" for each in self.found):
             return f'{told} (set it: the default "pull" is late from there on)'
-        return told
+        return told  # a run measures what its config sets, and nothing else
 
     def to_json(self) -> dict[str, Any]:
         """The `pacing` of a report's environment."""

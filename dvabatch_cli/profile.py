@@ -23,6 +23,7 @@ from dvabatch_cli.options import Backend, Json, Precision, Stages, Threads
 from dvabatch_cli.wiring import limits_of, payloads_of
 from dvabatch_cli.workspace import MeasuredProfile, Prepared, write_json
 from engines.tensorrt.options import TensorRTOptions
+from slicer import check_stages
 
 
 @app.command(epilog="Example: dvabatch profile resnet_152.stages --max-batch 16")
@@ -56,7 +57,7 @@ def profile(
         check_backend(backend)
         say = speaker(as_json)
         options = TensorRTOptions(precision, max_batch, lengths_of(lengths))
-        prepared = prepare_on(backend_of(backend, say), folder, options, threads=threads, say=say)
+        prepared = prepare_on(backend_of(backend, say), check_stages(folder), options, threads=threads, say=say)
         config = config_of(
             {
                 "name": "profile",

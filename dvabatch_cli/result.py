@@ -61,7 +61,7 @@ def measured_of(
     )
     return Measured(
         policy=dict(contender.options),
-        load=load_facts(point, schedule),
+        load=load_facts(config, point, schedule),
         queries=queries,
         stages=tuple(
             StageUse(stage, dict(sorted(work.batch_sizes.items())), work.rows_useful, work.rows_computed)
@@ -81,11 +81,11 @@ def measured_of(
     )
 
 
-def load_facts(point: LoadPoint, schedule: Schedule) -> dict[str, Any]:
+def load_facts(config: Config, point: LoadPoint, schedule: Schedule) -> dict[str, Any]:
     """The load as the report names it; a bound on concurrency is a part of it where there is one."""
-    bound = {} if point.max_concurrency is None else {"max_concurrency": point.max_concurrency}
+    bound = config.load.max_concurrency
     return {
-        **bound,
+        **({} if bound is None else {"max_concurrency": bound}),
         "process": schedule.process,
         "request_rate_rps": float(f"{point.rate_rps:.6g}"),
         "utilization": None if point.utilization is None else float(f"{point.utilization:.6g}"),

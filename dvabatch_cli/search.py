@@ -9,14 +9,28 @@ import typer
 
 from dvabatch_cli.app import app
 from dvabatch_cli.bench import ConfigName
-from dvabatch_cli.config import Config, load_config
+from dvabatch_cli.config import Config
 from dvabatch_cli.console import err, one_message, out, print_json, say_next, speaker
 from dvabatch_cli.errors import Exit
-from dvabatch_cli.options import DryRun, Json, Quick, Results, Resume, Set
+from dvabatch_cli.load_options import LoadOptions, load_with_options
+from dvabatch_cli.options import (
+    Burstiness,
+    DryRun,
+    Duration,
+    Json,
+    MaxConcurrency,
+    NumRequests,
+    Quick,
+    Results,
+    Resume,
+    Set,
+)
+from dvabatch_cli.overrides import Override, set_over, typed
 from dvabatch_cli.searching.limit_rows import limit_table
 from dvabatch_cli.searching.limit_run import LimitRun, Plan, Searched
 from dvabatch_cli.searching.slo import Slo, slo_of
 
+_TOLERANCE = 0.01
 _QUICK_REQUESTS, _QUICK_SECONDS, _QUICK_TOLERANCE = 400, 10.0, 0.05
 
 
@@ -29,11 +43,24 @@ def search(
     ] = None,
     simulate: Annotated[bool, typer.Option("--simulate", help="In virtual time, on the profile.")] = False,
     tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0.001, max=0.5, help="How narrow: a part of the rate.")
-    ] = 0.01,
+        float | None,
+        typer.Option(
+            "--tolerance",
+            min=0.001,
+            max=0.5,
+            help=f"How narrow: a part of the rate [{_TOLERANCE}; with --quick {_QUICK_TOLERANCE}].",
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, max=1000, help="The most runs of one rate.")] = 5,
     output: Results = None,
     overrides: Set = None,
+    burstiness: Burstiness = None,
+    num_requests: NumRequests = None,
+    duration: Duration = None,
+    max_concurrency: MaxConcurrency = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="The first seed of a rate's runs; the others count up from it.")
+    ] = None,
     quick: Quick = False,
     resume: Resume = False,
     dry_run: DryRun = False,
@@ -47,10 +74,11 @@ def search(
     was interrupted; --resume goes on.
     """
     with one_message():
-        loaded = load_config(config, overrides or ())
+        options = LoadOptions((), burstiness, num_requests, duration, max_concurrency, seed)
+        loaded = load_with_options(config, overrides or (), options, quick=quick, small=_small)
         objective = slo_of(slo, loaded)
-        if quick:
-            loaded, tolerance = _small(loaded), max(tolerance, _QUICK_TOLERANCE)
+        if tolerance is None:
+            tolerance = _QUICK_TOLERANCE if quick else _TOLERANCE
         folder = output or Path("results") / f"{loaded.name}_search{'_simulated' if simulate else ''}"
         run = LimitRun(loaded, objective, folder, Plan(simulate, tolerance, seeds, quick), speaker(as_json))
         if dry_run:
@@ -58,20 +86,29 @@ def search(
             if as_json:
                 print_json(plan)
         else:
-            _show(run.run(resume=resume), objective, config, simulate=simulate, as_json=as_json)
+            searched = run.run(resume=resume)
+            _show(searched, objective, as_json=as_json)
+            said: list[str | Override] = [*(overrides or ()), *options.overrides()]
+            held = [row["low_rps"] for row in searched.document["limits"] if row["low_rps"] is not None]
+            if held:
+                said = set_over(said, f"load.request_rate={max(held):.6g}")
+            say_next(typed(f"dvabatch {'simulate' if simulate else 'bench'}", config, said), as_json)
+            if searched.code is not Exit.FINE:
+                raise typer.Exit(searched.code)
 
 
 def _small(config: Config) -> Config:
     """Quick, but with runs long enough to show a p99."""
     quick = config.quick()
-    few = {"num_requests": min(config.load.num_requests or _QUICK_REQUESTS, _QUICK_REQUESTS)}
-    return quick.model_copy(
-        update={"load": quick.load.model_copy(update={**few, "max_duration_s": _QUICK_SECONDS})}
-    ).in_folder(config.folder)
+    few = {
+        "num_requests": min(config.load.num_requests or _QUICK_REQUESTS, _QUICK_REQUESTS),
+        "max_duration_s": min(config.load.max_duration_s or _QUICK_SECONDS, _QUICK_SECONDS),
+    }
+    return quick.model_copy(update={"load": quick.load.model_copy(update=few)}).in_folder(config.folder)
 
 
-def _show(searched: Searched, slo: Slo, config: str, *, simulate: bool, as_json: bool) -> None:
-    """The table or the document, what went wrong, and the exit code."""
+def _show(searched: Searched, slo: Slo, *, as_json: bool) -> None:
+    """The table or the document, and what went wrong."""
     rows = searched.document["limits"]
     if as_json:
         print_json({**searched.document, "folder": str(searched.folder), "exit_code": int(searched.code)})
@@ -81,8 +118,3 @@ def _show(searched: Searched, slo: Slo, config: str, *, simulate: bool, as_json:
         err.print(trouble, style="red", markup=False)
     if not as_json:
         err.print(f"all rates: {searched.folder / 'search.json'}", markup=False)
-    held = [row["low_rps"] for row in rows if row["low_rps"] is not None]
-    rate = f" --set load.request_rate={max(held):.6g}" if held else ""
-    say_next(f"dvabatch {'simulate' if simulate else 'bench'} {config}{rate}", as_json)
-    if searched.code is not Exit.FINE:
-        raise typer.Exit(searched.code)

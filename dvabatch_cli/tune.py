@@ -19,6 +19,7 @@ from dvabatch_cli.grids import grid_of
 from dvabatch_cli.ground import Ground, lay_ground
 from dvabatch_cli.halving import SEED_OFFSET, Map, Round, Search, pool
 from dvabatch_cli.options import Json, Quick, Set
+from dvabatch_cli.overrides import typed
 from dvabatch_cli.wiring import LoadPoint, lengths_of, limits_of, load_points
 
 ROUNDS = (Round(10_000, 800), Round(16, 4_000), Round(4, 20_000))
@@ -44,7 +45,7 @@ def tune(config: ConfigName, overrides: Set = None, quick: Quick = False, as_jso
             print_json({"name": loaded.name, "tuned": found})
         else:
             out.print(_table(found))
-        say_next(f"dvabatch simulate {config}", as_json)
+        say_next(typed("dvabatch simulate", config, overrides or ()), as_json)
 
 
 def _tuned(
@@ -106,7 +107,10 @@ def _table(found: Sequence[dict[str, Any]]) -> Table:
 
 def _said(options: dict[str, Any]) -> str:
     """The options that a search may have changed, as a config spells them."""
-    hidden = {"scheduler_type", "name", "preferred_seq_len", "max_queue", "favor_per_stage", "foresight", "settings"}
+    hidden = {
+        *("scheduler_type", "name", "preferred_seq_len", "max_queue", "drop_late"),
+        *("favor_per_stage", "foresight", "settings"),
+    }
     return escape(
         ", ".join(f"{key}={value}" for key, value in options.items() if key not in hidden and value is not None)
     )

@@ -71,7 +71,6 @@ class LoadPoint:
     process: Process
     utilization: float | None
     rate_rps: float
-    max_concurrency: int | None = None
 
     def schedule(self, config: Config, seed: int) -> Schedule:
         """The schedule that every contender meets at this point."""
@@ -167,10 +166,10 @@ def load_points(config: Config, capacity_rps: float) -> list[LoadPoint]:
     rates = load.rates_rps(capacity_rps)
     if not rates:
         rate = process.mean_rate_rps
-        return [LoadPoint(process, rate / capacity_rps, rate, load.max_concurrency)]
+        return [LoadPoint(process, rate / capacity_rps, rate)]
     utilizations = load.utilization or (None,) * len(rates)
     return [
-        LoadPoint(process.at_rate(rate), utilization, rate, load.max_concurrency)
+        LoadPoint(process.at_rate(rate), utilization, rate)
         for rate, utilization in zip(rates, utilizations, strict=True)
     ]
 

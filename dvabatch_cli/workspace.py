@@ -35,7 +35,7 @@ from engines.base import Array
 from engines.cache import CachedEngine, EngineCache, default_root
 from engines.onnxruntime import ENGINE_FILE, OnnxRuntimeEngine, OnnxRuntimeOptions, build
 from engines.onnxruntime import version as library_version
-from slicer import Manifest, ManifestError, SliceOptions, checked_manifest, read_manifest, slice_model
+from slicer import CheckedStages, Manifest, ManifestError, SliceOptions, check_stages, read_manifest, slice_model
 from slicer.load import content_sha256, sha256_of
 
 Say = Callable[[str], None]
@@ -138,12 +138,12 @@ def _input_shape(model: NetworkModel) -> tuple[int, ...]:
     return tuple(model.input or registry[model.network].input_shape)
 
 
-def stages_of(config: Config, say: Say) -> Path:
-    """The folder of the config's stages; the model is sliced if it has not been, or if the folder was changed since."""
+def stages_of(config: Config, say: Say) -> CheckedStages:
+    """The config's stages; the model is sliced if it has not been, or if the folder was changed since."""
     file = model_file(config, say)
     folder = _stages_folder(config, file)
     try:
-        checked_manifest(folder)
+        return check_stages(folder)
     except ManifestError:
         say(f"slicing {file.name} into {_stages_told(config)}")
         shapes, bind = _shapes_and_constants(config)
@@ -154,8 +154,7 @@ def stages_of(config: Config, say: Say) -> Path:
             max_batch=min(8, config.engine.max_batch),
             threads=config.engine.threads,
         )
-        slice_model(file, folder, options, progress=say)
-    return folder
+        return CheckedStages(folder, slice_model(file, folder, options, progress=say))
 
 
 def missing_of(config: Config) -> list[str]:
@@ -196,14 +195,10 @@ def _shapes_and_constants(config: Config) -> tuple[dict[str, tuple[int, ...]], d
     return {}, {}
 
 
-def prepare(folder: Path, *, threads: int, say: Say, cache: EngineCache | None = None) -> Prepared:
-    """An engine of ONNX Runtime for every stage of a folder, and one for the whole model.
-
-    Raises:
-        ManifestError: a file of the folder is not the one that was sliced, so that an engine would not be what it is called.
-    """
+def prepare(stages: CheckedStages, *, threads: int, say: Say, cache: EngineCache | None = None) -> Prepared:
+    """An engine of ONNX Runtime for every stage, and one for the whole model."""
     cache = cache or EngineCache()
-    manifest = checked_manifest(folder)
+    folder, manifest = stages.folder, stages.manifest
     options = OnnxRuntimeOptions(threads)
     engines = []
     for stage in manifest.stages:

@@ -6,13 +6,15 @@ Traceback (most recent call last):
 slicer.errors.SliceError: ...no_such.onnx does not exist, wanted an ONNX file: check the path
 """
 
+from slicer.checked import CheckedStages, check_stages
 from slicer.errors import ManifestError, SliceError
 from slicer.manifest import Manifest, StageSpec, TensorSpec, read_manifest, write_manifest
 from slicer.options import SliceOptions
 from slicer.plan import slice_model
-from slicer.verify import Verification, checked_manifest, verify
+from slicer.verify import Verification, verify
 
 __all__ = [
+    "CheckedStages",
     "Manifest",
     "ManifestError",
     "SliceError",
@@ -20,7 +22,7 @@ __all__ = [
     "StageSpec",
     "TensorSpec",
     "Verification",
-    "checked_manifest",
+    "check_stages",
     "read_manifest",
     "slice_model",
     "verify",

@@ -38,9 +38,14 @@ def parse_model(path: Path, called: Path | None = None) -> onnx.ModelProto:
             f"{shown} has {size} bytes, wanted at most {MAX_BYTES}, which one file can hold: "
             "save it with onnx.save(..., save_as_external_data=True)"
         )
-    model = onnx.ModelProto()
+    return parse_bytes(path.read_bytes(), shown)
+
+
+def parse_bytes(data: bytes, shown: Path) -> onnx.ModelProto:
+    """The model in these bytes of a file, which messages call `shown`. Raises SliceError for what is no model."""
+    model, size = onnx.ModelProto(), len(data)
     try:
-        model.ParseFromString(path.read_bytes())
+        model.ParseFromString(data)
     except DecodeError as error:
         raise SliceError(
             f"{shown} ({size} bytes) is no complete ONNX file, it may be truncated: fetch or export it again"

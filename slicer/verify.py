@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from slicer.errors import ManifestError, SliceError
+from slicer.checked import check_stages
+from slicer.errors import SliceError
 from slicer.external import file_names
 from slicer.graph import Graph
-from slicer.load import load_model, parse_model, sha256_of
-from slicer.manifest import Manifest, read_manifest
+from slicer.load import load_model
+from slicer.manifest import Manifest
 from slicer.options import usable_threads
 from slicer.samples import Array, Values, ceilings, free_sizes, rows
 from slicer.sessions import RUNTIME_ERRORS, Session, first_line
@@ -64,7 +65,7 @@ def verify(
     """
     if not batches or min(batches) < 1:
         raise SliceError(f"batches is {tuple(batches)}, wanted sizes of 1 or more")
-    manifest = checked_manifest(directory)
+    manifest = check_stages(directory).manifest
     threads = usable_threads(threads)
     reference = _Reference(manifest, directory)
     # Odd runs take other sizes for the free dimensions, so that none of them is baked in unnoticed.
@@ -224,30 +225,3 @@ def _spread(value: Array) -> float:
     numbers = np.nan_to_num(value.astype(np.float64))
     scale = float(np.abs(numbers).max(initial=0.0))
     return float(np.abs(numbers - numbers[:1]).max(initial=0.0)) / scale if scale else 0.0
-
-
-def checked_manifest(directory: Path) -> Manifest:
-    """The manifest of a folder whose files are those that were sliced, by their digests.
-
-    Raises ManifestError where a file is missing or another one.
-    """
-    manifest = read_manifest(directory)
-    for name, digest in manifest.files.items():
-        path = directory / name
-        if path.is_symlink() or not path.is_file():
-            raise ManifestError(f"{path} is missing or no plain file, wanted what was sliced: slice the model again")
-        if sha256_of(path) != digest:
-            raise ManifestError(f"{path} is not the file that was sliced (its sha256 differs): slice the model again")
-    _check_reads(manifest, directory)
-    return manifest
-
-
-def _check_reads(manifest: Manifest, directory: Path) -> None:
-    """What the folder's models read themselves is in the manifest too: a digest says what a file is, not what it leads to."""
-    for name in (manifest.model_file, *(stage.file for stage in manifest.stages)):
-        strange = set(file_names(parse_model(directory / name))) - manifest.external.keys()
-        if strange:
-            raise ManifestError(
-                f"{directory / name} keeps weights in {min(strange)!r}, wanted one of the manifest's files: "
-                "slice the model again"
-            )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
+from dvabatch.batching.batch import Batch
 from dvabatch.batching.commands import Command, Launch
 from dvabatch.batching.events import Event
 from dvabatch.batching.limits import Limits
@@ -42,6 +43,22 @@ class Done:
         return query_id in self.members or query_id in self.others
 
 
+class Standing(NamedTuple):
+    """Where a live batch stands at the end of a call. `rows` counts cancelled queries too, `query_ids` does not.
+
+    Every call makes one of every batch: a named tuple, as `Launch` is.
+    """
+
+    batch: int
+    lane: int
+    stage: int  # the next one to run, or the first of its launch
+    rows: int
+    query_ids: tuple[int, ...]
+    launch: Launch | None  # in flight
+    behind: int | None  # the batch whose launch its own is queued behind
+    tail: int | None  # the batch that catches up with it
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One call of the machine: what happened, what the policy did about it, and what the driver was told."""
@@ -53,6 +70,7 @@ class Step:
     started: tuple[Launch, ...]  # launches that have begun: commanded now, or queued behind one that has ended now
     ended: tuple[Launch, ...]  # launches that are over now, well or not, whether or not they ever began
     waiting: int  # queries that belong to no batch at the end of the call
+    standing: tuple[Standing, ...]  # every live batch
 
 
 class History:
@@ -78,7 +96,14 @@ class History:
                 flying[command.id] = command
                 if command.after is None:
                     begun.append(command)
-        return Step(now_ns, events, self._heard.take(), commands, tuple(begun), ended, ledger.waiting.count)
+        standing = tuple([self._standing(batch) for batch in ledger.batches])
+        return Step(now_ns, events, self._heard.take(), commands, tuple(begun), ended, ledger.waiting.count, standing)
+
+    def _standing(self, batch: Batch) -> Standing:
+        launch = None if batch.launch_id is None else self._flying[batch.launch_id]
+        ahead = None if launch is None or launch.after is None else self._flying.get(launch.after)
+        behind = None if ahead is None else ahead.batch_id
+        return Standing(batch.id, batch.lane, batch.stage, batch.size, batch.live_ids, launch, behind, batch.tail)
 
 
 class _Heard:

@@ -16,7 +16,6 @@ Laws it keeps, whatever the policy does (`laws.check` asserts them in debug):
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from heapq import heappop, heappush
 from typing import Any, Final, Protocol
 
 from dvabatch.batching import laws
@@ -153,9 +152,7 @@ class Machine:
         elif limits.max_queue is not None and waiting.count >= limits.max_queue:
             self._commands.append(Reject(query.id, f"queue full ({limits.max_queue} waiting)"))
         else:
-            waiting.add(lane, query)
-            if self._lead_ns and query.deadline_ns is not None:  # it leaves by whichever entry comes first
-                heappush(waiting.deadlines, (query.deadline_ns - self._lead_ns[lane], query.id, lane))
+            waiting.add(lane, query, self._lead_ns[lane] if self._lead_ns else 0)
 
     def _launch_finished(self, launch_id: int) -> None:
         launch = self._leave(launch_id)
@@ -330,14 +327,11 @@ class Machine:
 
     def _or_when_late(self, wake_ns: int | None) -> int | None:
         """The earlier of a wake-up (else the one that is pending) and the instant at which a query has become too late."""
-        waiting = self.ledger.waiting
-        while waiting.deadlines and waiting.find(waiting.deadlines[0][1]) is None:
-            heappop(waiting.deadlines)
-        if not waiting.deadlines:
+        deadline_ns = self.ledger.waiting.soonest_deadline_ns()
+        if deadline_ns is None:
             return wake_ns
-        late_ns = waiting.deadlines[0][0] + 1
         planned_ns = self.wake_ns if wake_ns is None else wake_ns
-        return late_ns if planned_ns is None else min(late_ns, planned_ns)
+        return deadline_ns + 1 if planned_ns is None else min(deadline_ns + 1, planned_ns)
 
     def _expect_an_end(self, count: int) -> None:
         """Every operation uses up something that waits or is ready, or makes parts of it: too many are a loop."""

@@ -72,6 +72,10 @@ class Costs:
     wake_ns: int = 0  # what it adds to a launch that host and device were idle before it
     one_host: bool = False  # one thread does all of the host's part: launches wait for each other there
 
+    def host_ns(self, first_stage: int, rows: int) -> int:
+        """What the host does for a launch, before any rows are copied for it and unless everything was idle."""
+        return self.boundary_ns if first_stage else self.launch_ns + rows * self.transfer_ns_per_row
+
     def at_speed(self, factor: float) -> Costs:
         """Where everything takes `factor` times as long."""
 

@@ -20,15 +20,16 @@ class WaitingRoom:
     def __init__(self, lanes: int) -> None:
         self._queues: list[dict[int, Query]] = [{} for _ in range(lanes)]
         self.arrived = [0] * lanes  # how many have come, whatever became of them
-        self.deadlines: list[tuple[int, int, int]] = []  # a heap of (deadline, id, lane)
+        self.deadlines: list[tuple[int, int, int]] = []  # a heap of (to be taken out by, id, lane)
         self.count = 0
 
-    def add(self, lane: int, query: Query) -> None:
+    def add(self, lane: int, query: Query, lead_ns: int = 0) -> None:
+        """It has to be taken out `lead_ns` before its deadline, if it has one."""
         self._queues[lane][query.id] = query
         self.arrived[lane] += 1
         self.count += 1
         if query.deadline_ns is not None:
-            heapq.heappush(self.deadlines, (query.deadline_ns, query.id, lane))
+            heapq.heappush(self.deadlines, (query.deadline_ns - lead_ns, query.id, lane))
 
     def in_lane(self, lane: int) -> int:
         return len(self._queues[lane])
@@ -93,11 +94,18 @@ class WaitingRoom:
 
     @property
     def next_deadline_ns(self) -> float:
-        """No query that waits has a deadline before this."""
+        """No query that waits has to be taken out before this."""
         return self.deadlines[0][0] if self.deadlines else math.inf
 
+    def soonest_deadline_ns(self) -> int | None:
+        """By when the first of those that still wait has to be taken out; None if none has to."""
+        deadlines = self.deadlines
+        while deadlines and deadlines[0][1] not in self._queues[deadlines[0][2]]:
+            heapq.heappop(deadlines)
+        return deadlines[0][0] if deadlines else None
+
     def expired(self, now_ns: int) -> list[Query]:
-        """Takes out the queries whose deadline has passed, in order of deadline."""
+        """Takes out the queries that had to be by now, in that order."""
         gone = []
         while self.deadlines and self.deadlines[0][0] < now_ns:
             _, query_id, lane = heapq.heappop(self.deadlines)

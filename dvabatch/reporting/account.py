@@ -1,22 +1,20 @@
 """Where a query's time went: its response as consecutive segments that sum to it, to the nanosecond.
 
-A query's standing (it waits, or it is in a batch that stands somewhere) changes at calls of the machine only. So the ledger,
-looked at behind every call of a run's history, gives all of it. Only what a launch's own time is made of cannot be seen: there
-copies and the host's part are taken from the profile, which in a simulation is what they took.
+A query's standing (it waits, or it is in a batch that stands somewhere) changes at calls of the machine only. So the steps of a
+run's history, which say where every batch stands, give all of it. Only what a launch's own time is made of cannot be seen:
+there copies and the host's part are taken from the profile, which in a simulation is what they took.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
-from dvabatch.batching.batch import Batch
 from dvabatch.batching.commands import Copy, Deliver, Fail, Forget, Launch, Reject
 from dvabatch.batching.events import QueryArrived, TimerFired
-from dvabatch.batching.history import Done, Step
-from dvabatch.batching.ledger import Ledger
-from dvabatch.batching.states import BatchState
+from dvabatch.batching.history import Done, Standing, Step
+from dvabatch.batching.profile import Profile
 
 from .errors import ReportError
 from .measured import Status
@@ -28,7 +26,7 @@ WHATS: Final[tuple[What, ...]] = (
     "queued",  # its batch stood before a stage, or its launch behind another one
     "held",  # its batch waited for its tail
     "copied",  # rows were moved for its batch
-    "launched",  # the host handed the launch over
+    "launched",  # the host handed the launch over, behind others where one thread does
     "computed",
     "answered",  # from the launch's end to the answer: the driver
 )
@@ -104,10 +102,10 @@ class _Open:
 class Accounts:
     """Follows some queries through a run's history."""
 
-    def __init__(self, ledger: Ledger, wanted: Collection[int], done_ns: Callable[[int], int | None]) -> None:
-        """`ledger` is the history's; `done_ns` when a query ended by the records, None where they do not say."""
+    def __init__(self, profile: Profile, wanted: Collection[int], done_ns: Callable[[int], int | None]) -> None:
+        """`profile` is the run's; `done_ns` says when a query ended by the records, None where they do not say."""
         self.finished: dict[int, Account] = {}
-        self._ledger = ledger
+        self._profile = profile
         self._wanted = frozenset(wanted)
         self._done_ns = done_ns
         self._open: dict[int, _Open] = {}
@@ -115,9 +113,10 @@ class Accounts:
         self._own_ns: dict[int, tuple[int, int]] = {}  # of launches under way: what copying, and the host, take
         self._copying_ns: dict[int, int] = {}  # by buffer set, until its next launch
         self._quiet_ns = -1
+        self._host_free_ns = 0  # when one thread that does all of the host's part is through with it
 
     def follow(self, step: Step) -> None:
-        """One more call, right behind it."""
+        """One more call."""
         for launch in step.ended:
             if self._begun.pop(launch.id, None) is not None:
                 self._quiet_ns = step.now_ns
@@ -133,63 +132,60 @@ class Accounts:
 
     def _begin_launches(self, step: Step) -> None:
         """What the launches that begin now spend before they compute, by the profile: as the simulator charges it."""
-        costs = self._ledger.profile.costs
+        costs = self._profile.costs
         for launch in step.started:
             if launch.after is not None:
-                self._own_ns[launch.id] = self._copying_ns.pop(launch.place.buffer_set, 0), 0
-                self._begun[launch.id] = launch
+                self._begin(launch, 0, step.now_ns)
         for command in step.commands:
             if type(command) is Copy:
                 buffer_set, copying_ns = command.target.buffer_set, command.source.rows * costs.copy_ns_per_row
                 self._copying_ns[buffer_set] = self._copying_ns.get(buffer_set, 0) + copying_ns
             elif type(command) is Launch and command.after is None:
-                rows = len(command.query_ids)
-                fresh_ns = costs.launch_ns + rows * costs.transfer_ns_per_row
-                host_ns = costs.boundary_ns if command.first_stage else fresh_ns
+                host_ns = costs.host_ns(command.first_stage, len(command.query_ids))
                 if not self._begun and self._quiet_ns < step.now_ns:
                     host_ns += costs.wake_ns
-                self._own_ns[command.id] = self._copying_ns.pop(command.place.buffer_set, 0), host_ns
-                self._begun[command.id] = command
+                self._begin(command, host_ns, step.now_ns)
+
+    def _begin(self, launch: Launch, host_ns: int, now_ns: int) -> None:
+        copying_ns = self._copying_ns.pop(launch.place.buffer_set, 0)
+        if self._profile.costs.one_host and copying_ns + host_ns:
+            free_ns = max(self._host_free_ns, now_ns)
+            self._host_free_ns = free_ns + copying_ns + host_ns
+            host_ns += free_ns - now_ns
+        self._own_ns[launch.id] = copying_ns, host_ns
+        self._begun[launch.id] = launch
 
     def _look(self, step: Step) -> None:
         """Where every followed query stands now; a standing that has changed ends here."""
-        by_query: dict[int, Batch] = {}
-        for batch in self._ledger.batches:
-            for query in batch.queries:
-                if query.id in self._open and query.id not in batch.cancelled:
-                    by_query[query.id] = batch
+        batches = {standing.batch: standing for standing in step.standing}
+        by_query = {query_id: standing for standing in step.standing for query_id in standing.query_ids}
+        fates = _fates(step)
         for query_id, open_ in list(self._open.items()):
             open_.operations += [Part(step.now_ns, done) for done in step.operations if done.concerns(query_id)]
-            in_batch = by_query.get(query_id)
-            if in_batch is not None:
-                standing: Segment | None = self._in_batch(in_batch, step.now_ns)
-            elif self._ledger.waiting.find(query_id) is not None:
-                standing = Segment("waiting", step.now_ns, -1, 0, others=self._running(0))
-            else:
-                standing = None
-            if standing is None or not _same(standing, open_.standing):
+            if query_id in fates:
                 self._close(open_, step)
-                if standing is None:
-                    self._end(query_id, self._open.pop(query_id), step)
-                else:
-                    open_.standing = standing
+                self._end(query_id, self._open.pop(query_id), step, *fates[query_id])
+                continue
+            if query_id in by_query:
+                now = self._in_batch(by_query[query_id], batches, step.now_ns)
+            else:
+                now = Segment("waiting", step.now_ns, -1, 0, others=self._running(0))
+            if not _same(now, open_.standing):
+                self._close(open_, step)
+                open_.standing = now
 
-    def _in_batch(self, batch: Batch, now_ns: int) -> Segment:
-        stage, rows = batch.stage, batch.size
-        if batch.state is BatchState.RUNNING:
-            assert batch.launch_id is not None
-            launch = self._ledger.launches[batch.launch_id]
+    def _in_batch(self, batch: Standing, batches: Mapping[int, Standing], now_ns: int) -> Segment:
+        stage, rows, launch = batch.stage, batch.rows, batch.launch
+        if launch is not None:
             last = launch.last_stage
-            if launch.id not in self._begun:
-                ahead = self._ledger.launches[launch.after] if launch.after is not None else launch
-                return Segment("queued", now_ns, -1, stage, last, batch.id, rows, launch.id, (ahead.batch_id,))
-            alone_ns = self._ledger.profile.span_ns(stage, last, rows, batch.lane)
+            if batch.behind is not None:
+                return Segment("queued", now_ns, -1, stage, last, batch.batch, rows, launch.id, (batch.behind,))
+            alone_ns = self._profile.span_ns(stage, last, rows, batch.lane)
             beside = tuple(other.batch_id for other in self._begun.values() if other.id != launch.id)
-            return Segment("computed", now_ns, -1, stage, last, batch.id, rows, launch.id, beside, alone_ns=alone_ns)
-        tail = None if batch.tail is None else self._ledger.batch_by_id[batch.tail]
-        if tail is not None and tail.stage < stage:
-            return Segment("held", now_ns, -1, stage, stage, batch.id, rows, others=(tail.id,))
-        return Segment("queued", now_ns, -1, stage, stage, batch.id, rows, others=self._running(stage))
+            return Segment("computed", now_ns, -1, stage, last, batch.batch, rows, launch.id, beside, alone_ns=alone_ns)
+        if batch.tail is not None and batches[batch.tail].stage < stage:
+            return Segment("held", now_ns, -1, stage, stage, batch.batch, rows, others=(batch.tail,))
+        return Segment("queued", now_ns, -1, stage, stage, batch.batch, rows, others=self._running(stage))
 
     def _running(self, stage: int) -> tuple[int, ...]:
         begun = self._begun.values()
@@ -215,7 +211,7 @@ class Accounts:
                 open_.segments.append(piece)
                 begin_ns = end_ns
 
-    def _end(self, query_id: int, open_: _Open, step: Step) -> None:
+    def _end(self, query_id: int, open_: _Open, step: Step, outcome: Status, reason: str | None) -> None:
         done_ns = self._done_ns(query_id)
         if done_ns is None:
             done_ns = max(step.now_ns, open_.arrival_ns)
@@ -227,7 +223,6 @@ class Accounts:
             )
         if done_ns > last_ns:
             open_.segments.append(Segment("answered", last_ns, done_ns))
-        outcome, reason = _fate(query_id, step)
         self.finished[query_id] = Account(
             query_id, open_.arrival_ns, done_ns, outcome, reason, tuple(open_.segments), tuple(open_.operations)
         )
@@ -249,15 +244,16 @@ def _causes(step: Step) -> tuple[str, ...]:
     return tuple(causes)
 
 
-def _fate(query_id: int, step: Step) -> tuple[Status, str | None]:
-    """How a query ended, by the commands of the call in which it did."""
+def _fates(step: Step) -> dict[int, tuple[Status, str | None]]:
+    """The queries that ended in a call, and how."""
+    fates: dict[int, tuple[Status, str | None]] = {}
     for command in step.commands:
-        if type(command) is Deliver and query_id in command.query_ids:
-            return Status.COMPLETED, None
-        if type(command) is Fail and query_id in command.query_ids:
-            return Status.FAILED, command.reason
-        if type(command) is Reject and command.query_id == query_id:
-            return Status.REJECTED, command.reason
-        if type(command) is Forget and command.query_id == query_id:
-            return Status.CANCELLED, None
-    raise AssertionError(f"query {query_id} is gone, and no command says why")
+        if type(command) is Deliver:
+            fates |= dict.fromkeys(command.query_ids, (Status.COMPLETED, None))
+        elif type(command) is Fail:
+            fates |= dict.fromkeys(command.query_ids, (Status.FAILED, command.reason))
+        elif type(command) is Reject:
+            fates[command.query_id] = Status.REJECTED, command.reason
+        elif type(command) is Forget:
+            fates[command.query_id] = Status.CANCELLED, None
+    return fates

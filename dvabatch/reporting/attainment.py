@@ -24,7 +24,6 @@ from .measured import Queries, Status
 
 BLOCKS: Final = 20
 CONFIDENCE: Final = 0.95
-_NORMAL: Final = 1.959963984540054  # where 95 % of a normal distribution lie within
 _HALVINGS: Final = 60  # to the last bit of a double near 1
 
 Blocks: TypeAlias = tuple[tuple[int, int], ...]
@@ -83,7 +82,7 @@ def _worth(blocks: Sequence[tuple[int, int]], met: int, offered: int) -> float:
 @cache
 def _few_blocks(count: int) -> float:
     """By how much less a variance is worth that was taken from so many blocks."""
-    return (_NORMAL / student.quantile(CONFIDENCE, count - 1)) ** 2
+    return (student.NORMAL_95 / student.quantile(CONFIDENCE, count - 1)) ** 2
 
 
 def clopper_pearson(met: float, offered: float, confidence: float = CONFIDENCE) -> tuple[float, float]:

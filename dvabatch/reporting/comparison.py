@@ -6,8 +6,11 @@ against each other, query by query.
 * One seed: both runs are resampled with the same blocks of queries (bootstrap.ratio_of_means).
 * Several seeds: each gives one ratio; the estimate is their mean and the interval Student's t over the seeds (cut at 0),
   which sees what one run cannot: that another hour brings another load. A claim asks for at least five.
+* A policy that answers fewer of the queries than the baseline (verdict.answers_fewer) has no ratio: what it refused or failed
+  is not in it.
 
-Of several swept baselines the one with the lowest mean response at that load is taken: the harder one to beat.
+Of several swept baselines the one with the lowest mean response at that load is taken, of those that answer as many queries as
+the others: the harder one to beat.
 """
 
 from __future__ import annotations
@@ -19,8 +22,11 @@ from typing import Any, Final
 
 from . import student
 from .bootstrap import ratio_of_means
+from .comparison_answers import as_answered, compared_load
+from .ends import ends_of
 from .labels import load_id, point_key, policy_id, policy_labels
 from .measured import IntArray
+from .verdict import answers_fewer
 
 SEEDS_ASKED: Final = 5
 _BASELINES: Final = ("untuned", "swept")
@@ -66,9 +72,7 @@ def compare(runs: Sequence[Run], responses: Mapping[str, IntArray] | None = None
                         "policy": labels[policy_id(of_policy[0]["policy"])],
                         "baseline": labels[policy_id(baseline[0]["policy"])],
                         "baseline_role": role,
-                        "load": {
-                            key: of_policy[0]["load"][key] for key in ("process", "request_rate_rps", "utilization")
-                        },
+                        "load": compared_load(of_policy[0]),
                     }
                     rows.append(names | row)
     return rows
@@ -108,7 +112,7 @@ def _row(pairs: Sequence[_Pair], responses: Mapping[str, IntArray], measured: in
         notes.append(f"{len(pairs)} of the {SEEDS_ASKED} seeds that a claim asks for")
     if len(pairs) < measured:
         notes.append(f"left out: {measured - len(pairs)} of {measured} seeds, whose schedule the baseline did not meet")
-    return {
+    row = {
         "seeds": len(pairs),
         "ratio": _rounded(_mean(ratios)),
         "ratio_ci95": None if interval is None else [_rounded(max(0.0, bound)) for bound in interval],
@@ -124,16 +128,21 @@ def _row(pairs: Sequence[_Pair], responses: Mapping[str, IntArray], measured: in
         "baseline_saturated": any(pair.baseline["saturated"] for pair in pairs),
         "notes": notes,
     }
+    return as_answered(row, [pair.run for pair in pairs], [pair.baseline for pair in pairs])
 
 
 def _hardest(runs: Sequence[Run]) -> list[Run]:
-    """The runs of the baseline policy to beat: valid before invalid, most seeds, then the lowest mean response."""
+    """The runs of the baseline policy to beat: valid before invalid, most seeds, none that answers fewer of the queries than
+    another, then the lowest mean response."""
+    groups = _grouped(runs, lambda run: policy_id(run["policy"]))
+    most = max((ends_of(group).answered for group in groups), default=1.0)
 
-    def order(group: list[Run]) -> tuple[bool, int, float]:
+    def order(group: list[Run]) -> tuple[bool, int, bool, float]:
         mean = _mean_ms(group)
-        return not all(run["valid"] for run in group), -len(group), math.inf if mean is None else mean
+        fewer = answers_fewer(ends_of(group).answered, most)
+        return not all(run["valid"] for run in group), -len(group), fewer, math.inf if mean is None else mean
 
-    return min(_grouped(runs, lambda run: policy_id(run["policy"])), key=order, default=[])
+    return min(groups, key=order, default=[])
 
 
 def _grouped(runs: Sequence[Run], key: Any) -> list[list[Run]]:

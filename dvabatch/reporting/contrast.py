@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from .comparison import SEEDS_ASKED, Run
+from .ends import ends_of
 from .labels import load_label
 from .measured import IntArray
 from .metric_ratio import METRICS, Ratio, ratio_over, rounded
 from .pairing import Match, Pair
 from .percentile_ratio import above_percentile
 from .permutation import sign_flip_p
-from .verdict import SIGNIFICANT, Verdict, judge, runs_needed
+from .verdict import MIN_EFFECT, MOST_RUNS, SIGNIFICANT, Verdict, answers_fewer, judge, runs_needed
 
 Responses = Callable[[Run], IntArray | None]  # int64[n] in ns, -1 where a query did not complete; None: not known
 
@@ -25,7 +26,7 @@ class Asked:
     """What the verdict goes by: the metric of `METRICS`, and the smallest effect of interest as a share."""
 
     metric: str = "mean"
-    min_effect: float = 0.01
+    min_effect: float = MIN_EFFECT
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -111,7 +112,7 @@ def contrast(match: Match, old: Responses, new: Responses, asked: Asked) -> Cont
     flips_p = sign_flip_p(_tested(both, asked.metric), asked.seed) if both else None
     if count < SEEDS_ASKED:
         notes.append(f"{count} of the {SEEDS_ASKED} seeds that a claim asks for")
-    answered = _answered(match.pairs)
+    old_share, new_share = (ends_of(side).answered for side in _sides(match.pairs))
     headline = ratios.get(asked.metric)
     if headline is None:
         notes.append(f"the sample does not support {asked.metric}")
@@ -121,12 +122,13 @@ def contrast(match: Match, old: Responses, new: Responses, asked: Asked) -> Cont
     if unsound:
         notes += dict.fromkeys(f"INVALID: {reason}" for run in unsound for reason in run["invalid_reasons"])
         verdict = Verdict.INVALID
-    elif answered[0] - answered[1] > asked.min_effect:
+    elif answers_fewer(new_share, old_share, asked.min_effect):
         verdict = Verdict.FEWER_ANSWERS
-    if answered[1] - answered[0] > asked.min_effect:
+    if answers_fewer(old_share, new_share, asked.min_effect):
         notes.append("the new side answered queries that the old one did not: their time is not in the ratios")
     needed = runs_needed(interval, count, asked.min_effect) if verdict is Verdict.CANNOT_TELL else None
     method = None if interval is None else "paired block bootstrap" if count == 1 else "Student's t over seeds"
+    answered = old_share, new_share
     return Contrast(match, ratios, flips_p, method, answered, verdict, needed, asked, tuple(notes))
 
 
@@ -147,24 +149,25 @@ def in_words(row: Contrast) -> str:
         case Verdict.NO_DIFFERENCE:
             return f"{name}: no difference of {least_effect} or more: {measured}"
         case Verdict.CANNOT_TELL:
-            count = len(row.match.pairs)
-            more = "more than 1,000 runs" if row.runs_needed is None else f"about {row.runs_needed - count} more runs"
-            return f"{name}: cannot tell a difference of {least_effect}: {measured}; {more} would"
+            return f"{name}: cannot tell a difference of {least_effect}: {measured}; {_wanting(row)}"
         case _:
             return f"{name}: {row.verdict.value}: {measured}"
+
+
+def _wanting(row: Contrast) -> str:
+    """What keeps a row with an interval from a verdict."""
+    interval = None if row.headline is None else row.headline.interval
+    if row.flips_p is not None and judge(interval, None, row.asked.min_effect) is not Verdict.CANNOT_TELL:
+        return f"the permutation test does not see it (p {row.flips_p:.2g})"
+    if row.runs_needed is None:
+        return f"more than {MOST_RUNS:,} runs would"
+    more = row.runs_needed - len(row.match.pairs)
+    return f"about {more} more run{'s' if more > 1 else ''} would"
 
 
 def _tested(both: Sequence[tuple[IntArray, IntArray]], metric: str) -> list[tuple[IntArray, IntArray]]:
     """What the permutation test looks at: responses for the mean, and for a percentile which of them lie above it."""
     return list(both) if metric == "mean" else [above_percentile(*two, metric) for two in both if len(two[0])]
-
-
-def _answered(pairs: Sequence[Pair]) -> tuple[float, float]:
-    old, new = (
-        sum(run["counts"]["completed"] for run in side) / max(1, sum(run["counts"]["offered"] for run in side))
-        for side in _sides(pairs)
-    )
-    return old, new
 
 
 def _sides(pairs: Sequence[Pair]) -> tuple[list[Run], list[Run]]:

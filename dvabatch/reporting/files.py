@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final
@@ -39,11 +40,17 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what writers that were killed left in a folder and the folders in it; who still writes is left alone."""
-    for part in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
-        writer = _PART.fullmatch(part.name)
-        if writer is not None and not _lives(int(writer["pid"])):
-            part.unlink(missing_ok=True)
+    """Removes what writers that were killed left in a folder and the folders in it; who still writes is left alone.
+
+    What is no plain file is none of theirs. What cannot be removed stays: it is in nobody's way.
+    """
+    with contextlib.suppress(OSError):  # a folder that cannot be listed
+        for part in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
+            writer = _PART.fullmatch(part.name)
+            if writer is not None and not _lives(int(writer["pid"])):
+                with contextlib.suppress(OSError):
+                    if stat.S_ISREG(part.lstat().st_mode):
+                        part.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -50,10 +50,19 @@ class ResultsLock:
             raise ReportError(
                 f"cannot lock {self.path}: {error.strerror}: choose a folder on a local disk with -o"
             ) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            sweep(self._directory)
+        except OSError as error:
+            os.close(handle)
+            raise ReportError(
+                f"cannot write {self.path}: {error.strerror}: make room there or choose another folder with -o"
+            ) from error
+        except BaseException:  # whoever does not get in does not hold it
+            os.close(handle)
+            raise
         self._handle = handle
-        sweep(self._directory)
         return self
 
     def __exit__(

@@ -17,7 +17,6 @@ from .errors import ReportError
 from .files import read_object, write_chunks, write_text
 from .measured import IntArray, Queries
 from .records import lines, read_queries
-from .summary import latency_numbers
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _CHUNK: Final = 1 << 20
@@ -68,11 +67,6 @@ def load_queries(directory: Path | str, key: str) -> Queries:
 def load_responses(directory: Path | str, key: str) -> IntArray:
     """int64[n]: the response of each offered query of a point in ns, -1 where it did not complete; for `compare`."""
     return load_queries(directory, key).response_by_id_ns()
-
-
-def recompute(directory: Path | str, key: str, slo_ms: float | None = None) -> dict[str, Any]:
-    """What a point's summary says about counts, response, service, lateness, throughput and goodput, from its records."""
-    return latency_numbers(load_queries(directory, key), slo_ms)
 
 
 def _paths(directory: Path, key: str) -> tuple[Path, Path]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
+from typing import Final
+
+NORMAL_95: Final = NormalDist().inv_cdf((1 + 0.95) / 2)  # quantile(0.95, freedom) as the freedom grows without end
 
 
 def inside(t: float, freedom: int) -> float:

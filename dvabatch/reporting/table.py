@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .comparison import SEEDS_ASKED
+from .comparison_answers import comparison_of, fewer_answers
+from .ends import ends_of, share_text
 from .labels import load_label
 from .percentiles import milliseconds_text, percentile_text
 from .series import Point, mean_rows, points
@@ -27,6 +29,7 @@ def run_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
             "utilization": point.load["utilization"],
             "request_rate_rps": point.rate_rps,
             "seeds": len(point.runs),
+            **ends_of(point.runs).to_json(),
             "mean_ms": point.mean_ms,
             "mean_ci95_ms": None if point.mean_ci95_ms is None else list(point.mean_ci95_ms),
             "p50_ms": point.average("response_ms", "p50"),
@@ -42,14 +45,11 @@ def run_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def comparison_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The comparison as it stands in the report."""
-    return [dict(row) for row in report.get("comparison", [])]
-
-
 def runs_table(report: Mapping[str, Any]) -> Table:
-    """Policy by load: mean response with its interval, p50, p99, throughput, goodput, batches, operations, flags."""
+    """Policy by load: mean response with its interval, p50, p99, the share answered (where not all were), throughput, goodput,
+    batches, operations, flags."""
     found = points(report["runs"])
+    unanswered = any(ends_of(point.runs).answered < 1 for point in found)
     goodput = any(point.average("goodput_rps") is not None for point in found)
     table = _table(f"{report['name']}: response in ms")
     table.add_column("policy", overflow="fold", max_width=18)
@@ -57,6 +57,8 @@ def runs_table(report: Mapping[str, Any]) -> Table:
     table.add_column("mean ±95 %", justify="right", no_wrap=True)
     table.add_column("p50", justify="right")
     table.add_column("p99", justify="right")
+    if unanswered:
+        table.add_column("answered", justify="right", no_wrap=True)
     table.add_column("rps", justify="right", no_wrap=True)
     if goodput:
         table.add_column("in SLO", justify="right", no_wrap=True)
@@ -73,8 +75,10 @@ def runs_table(report: Mapping[str, Any]) -> Table:
             _mean_text(point),
             percentile_text(point.average("response_ms", "p50"), "p50"),
             percentile_text(point.average("response_ms", "p99"), "p99"),
-            _rate_text(point.average("request_throughput_rps")),
         ]
+        if unanswered:
+            cells.append(share_text(ends_of(point.runs).answered))
+        cells.append(_rate_text(point.average("request_throughput_rps")))
         if goodput:
             cells.append(_rate_text(point.average("goodput_rps")))
         table.add_row(*cells, _batch_text(point), _operations_text(point), _flags(point))
@@ -84,6 +88,7 @@ def runs_table(report: Mapping[str, Any]) -> Table:
 
 def comparison_table(report: Mapping[str, Any]) -> Table:
     """Each policy against each baseline: ratio of means (below 1 the policy is faster), interval, p, seeds."""
+    compared = comparison_of(report)
     table = _table("mean response, policy / baseline (below 1: the policy is faster)")
     table.add_column("policy", overflow="fold", max_width=20)
     table.add_column("baseline", overflow="fold", max_width=22)
@@ -91,9 +96,9 @@ def comparison_table(report: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", max_width=12)
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in comparison_rows(report):
+    for row in compared:
         groups.setdefault((row["policy"], f"{row['baseline']} ({row['baseline_role']})"), []).append(row)
-    if any(row["seeds"] < SEEDS_ASKED for row in comparison_rows(report)):
+    if any(row["seeds"] < SEEDS_ASKED for row in compared):
         table.caption = f"fewer than {SEEDS_ASKED} seeds: an indication, not yet a claim"
         table.caption_justify = "left"
     for number, ((policy, baseline), rows) in enumerate(groups.items()):
@@ -177,6 +182,8 @@ def _comparison_flags(row: Mapping[str, Any]) -> Text:
     text = Text()
     if not row["valid"]:
         text.append("INVALID ", style="bold red")
+    if fewer_answers(row):
+        text.append("fewer answers ", style="red")
     if row["saturated"] or row["baseline_saturated"]:
         both = row["saturated"] and row["baseline_saturated"]
         text.append("both" if both else "policy" if row["saturated"] else "baseline", style="yellow")

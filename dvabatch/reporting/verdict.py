@@ -14,8 +14,8 @@ from typing import Final
 from . import student
 
 SIGNIFICANT: Final = 0.05
+MIN_EFFECT: Final = 0.01  # the smallest effect of interest where nobody asks for another
 MOST_RUNS: Final = 1000  # beyond it no estimate is given: the effect lies on the minimum itself
-_NORMAL_95: Final = 1.959964
 
 
 class Verdict(str, Enum):
@@ -27,6 +27,12 @@ class Verdict(str, Enum):
     CANNOT_TELL = "cannot tell"
     FEWER_ANSWERS = "fewer answers"  # it refused or failed queries that the other answered: no ratio of the rest counts
     INVALID = "invalid"  # one of the measurements failed
+
+
+def answers_fewer(answered: float, by_other: float, min_effect: float = MIN_EFFECT) -> bool:
+    """Whether one side answered so much less of the offered queries (both are shares) that its response times are no measure
+    of it: whoever refuses what waits has little to do for the rest."""
+    return by_other - answered > min_effect
 
 
 def judge(interval: tuple[float, float] | None, p: float | None, min_effect: float) -> Verdict:
@@ -48,16 +54,17 @@ def judge(interval: tuple[float, float] | None, p: float | None, min_effect: flo
 
 
 def runs_needed(interval: tuple[float, float] | None, runs: int, min_effect: float) -> int | None:
-    """About how many runs in all would decide, if they go on as these `runs` did; None: no telling, or beyond `MOST_RUNS`.
+    """About how many runs in all would decide, if they go on as these `runs` did; None: no telling, or beyond `MOST_RUNS`, or
+    the interval decides already: then nothing but the permutation test is in the way.
 
     The interval of n runs is Student's t; it has to shrink until it ends where the minimum is. One run's own interval stands
     in for how runs differ, which it may understate.
     """
-    if interval is None or interval[0] <= 0:
+    if interval is None or interval[0] <= 0 or judge(interval, None, min_effect) is not Verdict.CANNOT_TELL:
         return None
     low, high = (math.log(bound) for bound in interval)
     half = (high - low) / 2
-    spread = half / _NORMAL_95 if runs == 1 else half * math.sqrt(runs) / student.quantile(0.95, runs - 1)
+    spread = half / student.NORMAL_95 if runs == 1 else half * math.sqrt(runs) / student.quantile(0.95, runs - 1)
     allowed = abs(abs(high + low) / 2 - math.log1p(min_effect))
 
     def decides(count: int) -> bool:

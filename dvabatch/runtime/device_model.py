@@ -15,8 +15,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from dvabatch.runtime.instants import NEVER
+
 Phases: TypeAlias = Sequence[tuple[int, int]]  # (work in ns, device share in parts of FULL)
-NEVER = 1 << 62
 _DONE_NS = 0.5  # what is left of a phase below this is rounding: instants are whole nanoseconds
 FULL = 1_000_000  # a whole device; shares are integers, so that what was added is taken away exactly
 
@@ -78,7 +79,7 @@ class DeviceModel:
                 finished.append(launch_id)
             else:
                 self._enter(launch_id, phase + 1, phases)
-        while on_host and on_host[0][0] <= now_ns:  # a phase on the host is the first: the device follows
+        while on_host and on_host[0][0] <= now_ns:  # the one phase on the host comes first: the device follows
             _, launch_id, phase, phases = heapq.heappop(on_host)
             self._enter(launch_id, phase + 1, phases)
         if finished:

@@ -17,7 +17,8 @@ from dvabatch.batching.events import Event, LaunchFailed, LaunchFinished, QueryA
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.place import Place
 from dvabatch.batching.query import Query
-from dvabatch.runtime.faults import NEVER, Faults
+from dvabatch.runtime.faults import Faults
+from dvabatch.runtime.instants import NEVER
 from dvabatch.runtime.journal import Outcome
 from dvabatch.runtime.shapes import Layout
 from dvabatch.runtime.trace import Recorder

@@ -17,8 +17,8 @@ import numpy as np
 from dvabatch.batching.commands import Launch
 from dvabatch.batching.events import DeviceLost, Event, QueryCancelled
 from dvabatch.batching.query import Query
+from dvabatch.runtime.instants import NEVER
 
-NEVER = 1 << 62
 _BLOCK = 1024
 _REASON = "injected"
 

@@ -121,6 +121,13 @@ class Journal:
             tokens = sum([self.lengths[query_id] for query_id in launch.query_ids])
             self._tokens[key] = self._tokens.get(key, 0) + tokens
 
+    def launches(self) -> dict[tuple[int, int, int, int], int]:
+        """How many launches there were so far, by first stage, last stage, lane and rows; any thread may ask.
+
+        To copy a dictionary is one step of the interpreter, and cannot meet one that is being written.
+        """
+        return self._launches.copy()
+
     def rows_whole(self, last_stage: int) -> int:
         """Answers that went through all stages in one launch, as in ordinary batching."""
         through = np.frombuffer(self._entered_through, np.int32) == last_stage

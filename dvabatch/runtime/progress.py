@@ -92,8 +92,7 @@ class Progress:
         now_ns = max(0, self._now_ns())
         due = int(np.searchsorted(self._arrivals_ns, now_ns, side="right"))
         self._follow(due)
-        # A copy of a dictionary is one step of the interpreter, and cannot meet one that is being written.
-        counts = _Counts(now_ns, due, self._completed, self._machine.operations.copy(), self._journal._launches.copy())
+        counts = _Counts(now_ns, due, self._completed, self._machine.operations.copy(), self._journal.launches())
         past = self._since(counts)
         seconds = (now_ns - past.now_ns) / 1e9
         return Reading(

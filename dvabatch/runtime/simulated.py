@@ -12,8 +12,9 @@ from dvabatch.batching.events import Event, LaunchFailed, LaunchFinished, QueryA
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
-from dvabatch.runtime.device_model import FULL, NEVER, DeviceModel, Phases
+from dvabatch.runtime.device_model import FULL, DeviceModel, Phases
 from dvabatch.runtime.faults import Fate, Faults
+from dvabatch.runtime.instants import NEVER
 from dvabatch.runtime.journal import Integers, Journal, Outcome
 from dvabatch.runtime.trace import Recorder
 from dvabatch.runtime.watchdog import Watchdog, usual_timeout_ns
@@ -92,7 +93,9 @@ class SimulatedDriver:
             now_ns = arrival_ns if arrival_ns < device_ns else device_ns
             now_ns = min(now_ns, wake_ns)
             if watchdog is not None:
-                now_ns = min(now_ns, self._next_trouble_ns())
+                now_ns = min(now_ns, watchdog.next_ns)
+            if self._faults is not None:
+                now_ns = min(now_ns, self._faults.next_ns)
             if now_ns == NEVER or (query is None and machine.idle):
                 break
             events: list[Event] = []
@@ -177,11 +180,6 @@ class SimulatedDriver:
             journal.ended(command.query_id, Outcome.CANCELLED, now_ns)
             self._ended += 1
 
-    def _next_trouble_ns(self) -> int:
-        """When something goes wrong next."""
-        overdue_ns = NEVER if self._watchdog is None else self._watchdog.next_ns
-        return overdue_ns if self._faults is None else min(overdue_ns, self._faults.next_ns)
-
     def _befall(self, watchdog: Watchdog, events: list[Event], now_ns: int) -> None:
         """Adds what goes wrong: on purpose, and launches that do not end."""
         if self._faults is not None:
@@ -208,12 +206,11 @@ class SimulatedDriver:
                 self._struck[launch.id] = fate
                 if fate.hangs and fate.ends_at == launch.first_stage:
                     return  # the device never sees it
-        if self._copying_ns:
-            copying_ns = self._copying_ns.pop(launch.place.buffer_set, 0)
-            if copying_ns:
-                phases = (copying_ns, 0), *phases
+        first_ns = self._copying_ns.pop(launch.place.buffer_set, 0) if self._copying_ns else 0
         if self._wake_ns and self._device.is_idle(now_ns):
-            phases = (self._wake_ns, 0), *phases
+            first_ns += self._wake_ns
+        if first_ns:
+            phases = _after(first_ns, phases)
         self._device.start(launch.id, phases, now_ns)
 
     def _work(self, first: int, last: int, batch: int, lane: int, queued: bool, fate: Fate | None = None) -> Phases:
@@ -221,9 +218,8 @@ class SimulatedDriver:
         if fate is not None and fate.ends_at is not None:
             last = fate.ends_at - 1 if fate.hangs else fate.ends_at
         profile = self._profile
-        costs = profile.costs
-        host_ns = costs.boundary_ns if first else costs.launch_ns + batch * costs.transfer_ns_per_row
-        phases: list[tuple[int, int]] = [(host_ns, 0)] if host_ns and not queued else []
+        host_ns = 0 if queued else profile.costs.host_ns(first, batch)
+        phases: list[tuple[int, int]] = [(host_ns, 0)] if host_ns else []
         for stage in range(first, last + 1):
             work_ns = profile.stage_ns(stage, batch, lane)
             if fate is not None:
@@ -233,6 +229,13 @@ class SimulatedDriver:
                 work_ns += phases.pop()[0]
             phases.append((work_ns, share))
         return tuple(phases)
+
+
+def _after(host_ns: int, phases: Phases) -> Phases:
+    """With more for the host to do first: all that it does for a launch is one phase, which no other launch comes between."""
+    if phases[0][1] == 0:
+        return ((phases[0][0] + host_ns, 0), *phases[1:])
+    return ((host_ns, 0), *phases)
 
 
 def _queries(arrivals_ns: Integers, lengths: Integers | None, deadline_ns: int | None) -> Iterator[Query]:

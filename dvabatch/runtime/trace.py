@@ -18,7 +18,7 @@ from dvabatch.batching.history import History, Step
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
-from dvabatch.runtime.faults import NEVER
+from dvabatch.runtime.instants import NEVER
 
 VERSION = 2
 MAX_LINE_CHARS = 1 << 26  # a burst of a million arrivals in one instant
@@ -83,24 +83,13 @@ def read_profile(header: str) -> Profile:
         raise TraceError(f"line 1 is no header of a trace: {error}") from error
 
 
-def replay(lines: Iterable[str], machine: Machine) -> Iterator[tuple[int, str, str]]:
-    """Feeds a trace into a fresh machine: for every call, its line number, the commands recorded and those given now.
-
-    Raises:
-        TraceError: the trace is not of this machine's limits, profile and policy, or is damaged.
-    """
-    for number, _, now_ns, events, recorded in _calls(lines, machine):
-        commands = [encode(command) for command in machine.handle(events, now_ns)]
-        yield number, json.dumps(recorded), json.dumps(commands)
-
-
 def retrace(lines: Iterable[str], history: History) -> Iterator[Step]:
     """A recorded run once more, step by step, held to the record at each.
 
     Raises:
         TraceError: the trace is not of this machine, is damaged, or the machine now answers otherwise.
     """
-    for number, line, now_ns, events, _ in _calls(lines, history.machine):
+    for number, line, now_ns, events in _calls(lines, history.machine):
         try:
             step = history.step(events, now_ns)
         except BatchingError as error:
@@ -114,8 +103,8 @@ def retrace(lines: Iterable[str], history: History) -> Iterator[Step]:
         yield step
 
 
-def _calls(lines: Iterable[str], machine: Machine) -> Iterator[tuple[int, str, int, list[Event], Any]]:
-    """Line number, line, instant, events and recorded commands of every call, if the header is this machine's."""
+def _calls(lines: Iterable[str], machine: Machine) -> Iterator[tuple[int, str, int, list[Event]]]:
+    """Line number, line, instant and events of every call, if the header is this machine's."""
     numbered = enumerate(lines, 1)
     _, first = next(numbered, (0, ""))
     if first != _line(_header(machine)):
@@ -125,13 +114,13 @@ def _calls(lines: Iterable[str], machine: Machine) -> Iterator[tuple[int, str, i
             if len(line) > MAX_LINE_CHARS:
                 raise ValueError(f"it is longer than {MAX_LINE_CHARS:,} characters")
             call = json.loads(line)
-            now_ns, recorded = call["now_ns"], call["commands"]
+            now_ns = call["now_ns"]
             if type(now_ns) is not int or not 0 <= now_ns < NEVER:
                 raise ValueError(f"now_ns is {_short(now_ns)}, wanted whole nanoseconds from 0 on")
             events = [decode_event(event) for event in call["events"]]
         except (ValueError, KeyError, TypeError, RecursionError, TraceError) as error:
             raise TraceError(f"line {number} is damaged: {error}") from error
-        yield number, line, now_ns, events, recorded
+        yield number, line, now_ns, events
 
 
 def _unlike(first: str, wanted: Mapping[str, Any]) -> str:
@@ -146,12 +135,9 @@ def _unlike(first: str, wanted: Mapping[str, Any]) -> str:
 
 
 def _header(machine: Machine) -> dict[str, Any]:
-    limits = _plain(machine.limits)
-    if not machine.limits.drop_late:  # left out where it is off, so that traces from before it replay
-        limits.pop()
     return {
         "trace": VERSION,
-        "limits": limits,
+        "limits": _plain(machine.limits),
         "profile": machine.profile.digest,
         "policy": machine.policy.digest,
         "table": machine.profile.to_table(),

@@ -11,7 +11,7 @@ from dvabatch.batching.commands import Launch
 from dvabatch.batching.events import Event, ExecutorAdded, ExecutorLost
 from dvabatch.batching.executors import Executors
 from dvabatch.batching.profile import NS_PER_MS, Profile
-from dvabatch.runtime.faults import NEVER
+from dvabatch.runtime.instants import NEVER
 
 _TIMES = 100
 _LEAST_NS = 10_000_000_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from dvabatch.reporting.canonical import compact, plain, pretty
 from dvabatch.reporting.files import write_text
 from dvabatch_cli.environment import environment
 from dvabatch_cli.errors import CommandError
+from dvabatch_cli.marked_folder import MarkedFolder
 
 _FIRST = ("schema_version", "name", "slo", "limits")
 
@@ -33,17 +33,15 @@ class SearchFolder:
         """Begins a search of which `facts` are true: anew, or where one of just the same facts stopped.
 
         Raises:
-            CommandError: the probes that are there are of something else.
+            CommandError: the probes that are there are of something else, or nobody knows of what.
         """
-        mark, said = self.probes / ".config.json", compact(facts).encode()
-        if resume and mark.exists() and mark.read_bytes() != said:
+        probes, mark = MarkedFolder(self.probes), compact(facts)
+        if resume and not probes.may_go_on(lambda said: said == mark):
             raise CommandError(
                 f"{self.path} holds probes of another config, stages, profile, objective or number of seeds; resume with those "
                 "that began it, or choose a folder with -o"
             )
-        if not resume and self.probes.exists():
-            shutil.rmtree(self.probes)
-        write_text(mark, said.decode())
+        probes.open(mark, resume=resume)
 
     def write(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Writes search.json, and meta.json with what differs between two searches of the same; returns the former."""

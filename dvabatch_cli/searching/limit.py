@@ -77,22 +77,31 @@ class Ladder:
         return self._between(judged, edges.low_rps, edges.high_rps)
 
     def _down(self, judged: Judged) -> float | None:
+        """Half as far, down to the floor."""
         lowest, floor = min(judged), _plain(self.floor_rps)
-        return max(_plain(lowest / 2), floor) if lowest > floor else None
+        if self._next_to(floor, lowest):
+            return None
+        half = _plain(lowest / 2)
+        return floor if self._next_to(floor, half) else half
 
     def _up(self, judged: Judged) -> float | None:
         """Twice as far, up to the ceiling; beyond an overload nothing holds."""
         highest, ceiling = max(judged), _plain(self.ceiling_rps)
-        if highest >= ceiling or judged[highest] is Verdict.OVERLOADED:
+        if self._next_to(highest, ceiling) or judged[highest] is Verdict.OVERLOADED:
             return None
-        return min(_plain(2 * highest), ceiling)
+        double = _plain(2 * highest)
+        return ceiling if self._next_to(double, ceiling) else double
 
     def _between(self, judged: Judged, low: float, high: float) -> float | None:
         """Halves the wider of the gaps beside what is open, or the only one."""
         still_open = [rate for rate in judged if low < rate < high]
         gaps = [(low, min(still_open)), (max(still_open), high)] if still_open else [(low, high)]
         below, above = max(gaps, key=lambda gap: 1 - gap[0] / gap[1])
-        return None if 1 - below / above <= self.tolerance else _plain((below + above) / 2)
+        return None if self._next_to(below, above) else _plain((below + above) / 2)
+
+    def _next_to(self, below: float, above: float) -> bool:
+        """Whether nothing is to be learnt between them; so too where they have passed each other."""
+        return 1 - below / above <= self.tolerance
 
 
 def _plain(rate_rps: float) -> float:

@@ -46,7 +46,7 @@ class Prober:
         """One run, from the store if it is there; `whole` runs are never cut short."""
         point = self.point(rate_rps)
         schedule = point.schedule(self.config, seed)
-        facts = load_facts(point, schedule)
+        facts = load_facts(self.config, point, schedule)
         key = point_key(dict(contender.options), facts, contender.role)
         kept = self.store.load(key)
         if kept is not None:

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from dvabatch.batching.commands import Launch
-from dvabatch.batching.events import ExecutorLost, LaunchFinished, QueryArrived
-from dvabatch.batching.history import Done, History
+from dvabatch.batching.commands import Deliver, Launch, Reject
+from dvabatch.batching.events import ExecutorLost, LaunchFinished, QueryArrived, QueryCancelled
+from dvabatch.batching.history import Done, History, Standing
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.operations import Advance, Hold, Merge, New, Split, Stretch
 from dvabatch.batching.profile import Profile
@@ -82,3 +82,36 @@ def test_a_lost_launch_is_over_and_so_is_the_one_behind_it() -> None:
     step = history.step([ExecutorLost(0, executor, "gone")], 5)
     assert [launch.id for launch in step.ended] == [0, 1]
     assert [launch.id for launch in step.started] == [2]
+
+
+def test_a_step_says_where_every_batch_stands_and_goes_on_saying_it() -> None:
+    history, script = told()
+    script.say = [New(0, (0, 1)), Advance(0, 0), New(0, (2,)), Advance(1, 0, behind=0)]
+    first = history.step([QueryArrived(Query(number, 0)) for number in range(4)], 0)
+    launches = first.started[0], history.machine.ledger.launches[1]
+    head = Standing(0, 0, 0, 2, (0, 1), launches[0], None, None)
+    queued = Standing(1, 0, 0, 1, (2,), launches[1], 0, None)
+    assert first.standing == (head, queued)
+    cancelled = history.step([QueryCancelled(1)], 3)
+    assert cancelled.standing == (head._replace(query_ids=(0,)), queued)
+    script.say = [Stretch(0, (3,)), Hold(0, 2)]
+    at_boundary = history.step([LaunchFinished(0)], 5)
+    assert at_boundary.standing == (
+        Standing(0, 0, 1, 2, (0,), None, None, 2),
+        queued._replace(behind=None),
+        Standing(2, 0, 0, 1, (3,), None, None, None),
+    )
+    assert first.standing == (head, queued)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_queries_stand_somewhere_or_wait_until_they_end(name: str) -> None:
+    run = recorded(name)
+    under_way = 0
+    for step in run.steps():
+        ids = [query_id for batch in step.standing for query_id in batch.query_ids]
+        under_way += sum(type(event) is QueryArrived for event in step.events)
+        for command in step.commands:
+            under_way -= len(command.query_ids) if type(command) is Deliver else type(command) is Reject
+        assert len(set(ids)) + step.waiting == len(ids) + step.waiting == under_way
+    assert under_way == 0

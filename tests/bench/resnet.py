@@ -23,8 +23,7 @@ def config_at(side: int, max_batch: int) -> Config:
 
 def prepared_at(config: Config, scale: Scale) -> Prepared:
     """Its engines, made if they are not in the cache."""
-    folder = stages_of(config, scale.say)
-    return prepare(folder, threads=config.engine.threads, say=scale.say)
+    return prepare(stages_of(config, scale.say), threads=config.engine.threads, say=scale.say)
 
 
 def profiled(config: Config, prepared: Prepared, scale: Scale, effort: Effort) -> MeasuredProfile:

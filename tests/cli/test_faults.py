@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dvabatch.batching.machine import Machine
+from dvabatch.batching.history import History
 from dvabatch.reporting.measured import Status
-from dvabatch.reporting.points import load_queries
-from dvabatch.runtime.trace import replay
+from dvabatch.reporting.points import load_points, load_queries
+from dvabatch.runtime.trace import retrace
 from dvabatch_cli.config import config_of, load_config
 from dvabatch_cli.config.policies import AnyPolicy
 from dvabatch_cli.faults import faults_of, timeout_ns
@@ -98,6 +99,41 @@ def test_the_same_seed_loses_the_same_queries_under_every_policy(tmp_path: Path)
     assert 5 < len(lost.pop()) < 40
 
 
+def lost_to_cancellation(out: Path) -> dict[int, tuple[int, ...]]:
+    """By seed, who was cancelled."""
+    keys = {run["load"]["seed"]: key for key, run in load_points(out).items()}
+    return {
+        seed: tuple((load_queries(out, key).status == Status.CANCELLED).nonzero()[0].tolist())
+        for seed, key in keys.items()
+    }
+
+
+def test_what_is_drawn_is_drawn_from_the_loads_seed(tmp_path: Path) -> None:
+    config = faulty(tmp_path, "cancel", policies=[NORMAL])  # on a load without chance of its own
+    for name, seeds in (("both", [1, 2]), ("second", [2])):
+        words = ("--set", f"load.seeds={seeds}", "--set", "faults.0.after_ms=0")
+        assert dvabatch("simulate", config, *words, "-o", tmp_path / name).code == 0
+    both, second = (lost_to_cancellation(tmp_path / name) for name in ("both", "second"))
+    assert both[1] != both[2] == second[2]
+    assert min(map(len, both.values())) > 0
+
+
+def test_what_the_guide_says_of_who_is_struck_is_so(tmp_path: Path) -> None:
+    """Drawn by the query, under every policy the same; drawn by the launch, others, as policies launch others together."""
+    same = set()
+    for kind, how in (("cancel", Status.CANCELLED), ("deadline", Status.REJECTED), ("fail", Status.FAILED)):
+        config, out = faulty(tmp_path / kind, kind), tmp_path / kind / "out"
+        words = ("--set", "faults.0.after_ms=0") if kind != "fail" else ()
+        assert dvabatch("simulate", config, *words, "--request-rate", 5000, "-o", out).code == 0
+        struck = {tuple((load_queries(out, key).status == how).nonzero()[0].tolist()) for key in load_points(out)}
+        assert () not in struck
+        same |= {kind} if len(struck) == 1 else set()
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
+    found = re.search(r"`(\w+)` and `(\w+)` strike\s+the\s+same\s+queries", guide)
+    assert found is not None
+    assert set(found.groups()) == same == {"cancel", "deadline"}
+
+
 def test_a_simulation_with_faults_is_the_same_byte_for_byte_and_its_trace_replays(tmp_path: Path) -> None:
     path = faulty(tmp_path, *KINDS)
     for name in ("one", "other"):
@@ -113,8 +149,7 @@ def test_a_simulation_with_faults_is_the_same_byte_for_byte_and_its_trace_replay
         contender = contender_of(policy, profile)
         limits = limits_of(config, profile.stages, contender.max_queue, contender.drop_late)
         lines = trace.read_text().splitlines(keepends=True)
-        replayed = list(replay(lines, Machine(limits, profile, contender.policy, debug=True)))
-        assert all(before == now for _, before, now in replayed)
+        assert len(list(retrace(lines, History(limits, profile, contender.policy)))) == len(lines) - 1
         events = {event[0] for line in lines[1:] for event in json.loads(line)["events"]}
         assert events >= {"ExecutorAdded", "ExecutorLost", "DeviceLost", "LaunchFailed", "QueryCancelled"}
 

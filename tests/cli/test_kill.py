@@ -28,6 +28,8 @@ SEEDS = [1, 2]
 POINTS = len(POLICIES) * len(SEEDS)
 FILES = 1 + 2 * POINTS + 2  # the mark, records and summary of each point, report.json and meta.json
 SYNCS = 2 * FILES  # each file's own, and its folder's when the file has its name
+SIMULATE = ("simulate",)
+SEARCH = ("search", "--simulate", "--slo", "p90:3ms", "--tolerance", 0.3, "--seeds", 2)
 PROGRAM = """
 import os, signal, sys
 left, sync = int(sys.argv.pop(1)), os.fsync
@@ -106,6 +108,39 @@ def test_a_simulation_that_is_killed_ends_as_if_it_had_not_been(tmp_path: Path, 
     all_is_tidy(out)
 
 
+@pytest.fixture(scope="module")
+def undisturbed_search(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A search's folder, and how many calls of fsync it took."""
+    folder, calls, sync = tmp_path_factory.mktemp("undisturbed_search"), 0, os.fsync
+
+    def counted(handle: int) -> None:
+        nonlocal calls
+        calls += 1
+        sync(handle)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", counted)
+        assert dvabatch(*SEARCH, config_in(folder), "-o", folder / "out").code == 0
+    return folder / "out", calls
+
+
+@pytest.mark.parametrize("part", [0.0, random.Random(3).random(), 1.0])
+def test_a_search_that_is_killed_ends_as_if_it_had_not_been(
+    tmp_path: Path, undisturbed_search: tuple[Path, int], part: float
+) -> None:
+    undisturbed, syncs = undisturbed_search
+    config, out = config_in(tmp_path), tmp_path / "out"
+    killed_at(int(part * (syncs - 1)), *SEARCH, config, "-o", out)
+    before = {file: file.stat().st_ino for file in (out / "probes").glob("[!.]*")}
+    assert bool(before) == (part > 0)
+    assert dvabatch(*SEARCH, config, "-o", out, "--resume").code == 0
+    assert {file: file.stat().st_ino for file in before} == before  # none was run again
+    for file in sorted(undisturbed.rglob("*")):
+        if file.is_file() and file.name not in {"meta.json", ".lock"}:
+            assert (out / file.relative_to(undisturbed)).read_bytes() == file.read_bytes(), file.name
+    all_is_tidy(out)
+
+
 def test_a_bench_that_is_killed_twice_keeps_what_was_measured(tmp_path: Path) -> None:
     sync = random.Random(4).randrange(3, SYNCS - 4)
     config, out = config_in(tmp_path), tmp_path / "out"
@@ -142,12 +177,22 @@ def test_a_bench_that_is_killed_while_a_point_runs_keeps_the_others(tmp_path: Pa
     all_is_tidy(out)
 
 
-def test_a_fresh_run_that_is_killed_takes_no_point_of_the_one_before_for_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("command", "inside", "measuring"),
+    [
+        (SIMULATE, "points", "dvabatch_cli.experiment.Experiment._measure"),
+        (SEARCH, "probes", "dvabatch_cli.searching.limit_run.LimitRun._search"),
+    ],
+    ids=["simulate", "search"],
+)
+def test_a_fresh_run_that_is_killed_takes_nothing_of_the_one_before_for_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[object, ...], inside: str, measuring: str
 ) -> None:
-    """Whenever it is killed while it lays older points aside: keys of points do not tell engines apart."""
-    config, out = config_in(tmp_path), tmp_path / "out"
-    other = ("--set", "engine.buffer_set_size=3")
+    """Whenever it is killed while it lays older files aside: keys of points and probes do not tell engines apart."""
+    config, out, fresh = config_in(tmp_path), tmp_path / "out", tmp_path / "fresh"
+    other = ("--set", "engine.executors_per_stage=1")
+    assert dvabatch(*command, config, *other, "-o", fresh).code == 0
+    document = "report.json" if command == SIMULATE else "search.json"
     removed = shutil.rmtree
 
     def cut_off(folder: Path) -> None:
@@ -155,16 +200,18 @@ def test_a_fresh_run_that_is_killed_takes_no_point_of_the_one_before_for_its_own
         raise KilledError
 
     for step in (lambda folder: None, cut_off):
-        assert dvabatch("simulate", config, "-o", out).code == 0
+        assert dvabatch(*command, config, "-o", out).code == 0
+        assert (out / document).read_bytes() != (fresh / document).read_bytes()
         with monkeypatch.context() as patch:
             patch.setattr(shutil, "rmtree", lambda folder, step=step: step(folder))
-            patch.setattr("dvabatch_cli.experiment.Experiment._measure", _killed)
+            patch.setattr(measuring, _killed)
             with pytest.raises(KilledError):
-                dvabatch("simulate", config, *other, "-o", out)
-        done = dvabatch("simulate", config, *other, "-o", out, "--resume")
+                dvabatch(*command, config, *other, "-o", out)
+        assert not any((out / inside).glob("[!.]*"))
+        done = dvabatch(*command, config, *other, "-o", out, "--resume")
         assert done.code == 0, done.err
         assert "kept from before" not in done.err
-        all_points_once(out)
+        assert (out / document).read_bytes() == (fresh / document).read_bytes()
         all_is_tidy(out)
         removed(out)
 
@@ -178,14 +225,18 @@ def _killed(*_: object) -> None:
 
 
 @pytest.mark.parametrize("mark", [None, b"", b"\xff", b"{", b"[" * 10_000])
-def test_points_that_nobody_knows_the_config_of_are_not_resumed(tmp_path: Path, mark: bytes | None) -> None:
+@pytest.mark.parametrize(("command", "inside"), [(SIMULATE, "points"), (SEARCH, "probes")], ids=["simulate", "search"])
+def test_what_nobody_knows_the_config_of_is_not_resumed(
+    tmp_path: Path, command: tuple[object, ...], inside: str, mark: bytes | None
+) -> None:
     config, out = config_in(tmp_path), tmp_path / "out"
-    assert dvabatch("simulate", config, "-o", out).code == 0
-    (out / "points" / ".config.json").unlink()
+    assert dvabatch(*command, config, "-o", out).code == 0
+    (out / inside / ".config.json").unlink()
     if mark is not None:
-        (out / "points" / ".config.json").write_bytes(mark)
-    assert "points of another config" in refused(2, "simulate", config, "-o", out, "--resume")
-    assert len(load_points(out)) == POINTS
+        (out / inside / ".config.json").write_bytes(mark)
+    before = {file.name: file.read_bytes() for file in (out / inside).iterdir()}
+    assert f"{inside} of another config" in refused(2, *command, config, "-o", out, "--resume")
+    assert {file.name: file.read_bytes() for file in (out / inside).iterdir()} == before
 
 
 def test_the_half_file_of_a_writer_that_still_lives_is_left_alone(tmp_path: Path) -> None:

@@ -59,6 +59,27 @@ def test_what_is_asked_for_by_name_is_not_made_small() -> None:
     assert (timed.num_requests, timed.duration_s, timed.max_duration_s) == (None, 8.0, None)
 
 
+def test_a_size_that_is_set_is_not_made_small_either() -> None:
+    settings = ("load.num_requests=900", "load.seeds=[4, 5]", "load.utilization=[0.1, 0.2, 0.3]")
+    load = loaded("resnet_152_table", *settings, quick=True).load
+    assert (load.num_requests, load.seeds, load.utilization) == (900, (4, 5), (0.1, 0.2, 0.3))
+    config = loaded("resnet_152_table", "name=other", "checks.sample=50", quick=True)
+    assert (config.name, config.checks.sample) == ("other_quick", 16)
+    steps = loaded("steps_unet_table", "load.steps=[[5, 0.1], [15, 0.9]]", quick=True).load
+    assert (steps.steps, steps.max_duration_s) == (((0.75, 0.1), (2.25, 0.9)), 3.0)
+
+
+def test_requests_that_are_asked_for_do_not_end_with_the_seconds_of_quick() -> None:
+    limit_s = loaded("resnet_152_04").load.max_duration_s
+    assert limit_s is not None
+    assert limit_s > 3
+    assert loaded("resnet_152_04", quick=True).load.max_duration_s == 3
+    assert loaded("resnet_152_04", quick=True, num_requests=900).load.max_duration_s == limit_s
+    assert loaded("resnet_152_04", "load.num_requests=900", quick=True).load.max_duration_s == limit_s
+    named = loaded("resnet_152_04", "load.max_duration_s=2", quick=True, num_requests=900).load
+    assert (named.num_requests, named.max_duration_s) == (900, 2)
+
+
 @pytest.mark.parametrize(
     ("settings", "options", "said"),
     [

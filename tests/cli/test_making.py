@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
+from typing import IO, Any
 
 import onnx
 import pytest
 
 from dvabatch_cli.config import load_config
 from dvabatch_cli.environment import packages
-from dvabatch_cli.workspace import stages_of
+from dvabatch_cli.ground import lay_ground
+from dvabatch_cli.workspace import missing_of, stages_of
 from slicer import read_manifest
 from tests.cli.command import dvabatch, model_config, refused
 
@@ -35,6 +38,13 @@ def test_model_refuses_what_it_cannot_write(tmp_path: Path) -> None:
     assert "three channels" in refused(2, "model", "tiny_resnet", "--input", "1x32x32", "-o", tmp_path / "x.onnx")
     assert "Is a directory; check the path" in refused(3, "model", "tiny_resnet", "-o", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_takes_bytes_is_another_file(tmp_path: Path, own_cache: Path) -> None:
+    config = str(model_config(tmp_path))
+    files = [missing_of(load_config(config, [f"model.input_type={kind}"]))[0] for kind in ("float32", "uint8")]
+    assert [file.replace("-uint8", "") for file in files] == [files[0]] * 2
+    assert files[0] != files[1]
 
 
 def test_slice_cuts_and_lists_the_stages(workshop: Path) -> None:
@@ -94,17 +104,37 @@ def test_build_trusts_no_file_but_the_one_that_was_sliced(
 
 def test_stages_of_a_config_that_were_changed_are_made_anew(tmp_path: Path, own_cache: Path) -> None:
     config, said = load_config(str(model_config(tmp_path))), list[str]()
-    folder = stages_of(config, said.append)
+    stages = stages_of(config, said.append)
+    folder = stages.folder
     made = {file.name: file.read_bytes() for file in folder.glob("*.onnx")}
     (folder / "stage_1.onnx").write_bytes(b"")
     said.clear()
-    assert stages_of(config, said.append) == folder
+    assert stages_of(config, said.append).folder == folder
     assert said[0].startswith("slicing ")
     assert (folder / "stage_1.onnx").stat().st_size > 0
     said.clear()
-    assert stages_of(config, said.append) == folder
+    found = stages_of(config, said.append)
+    assert (found.folder, found.manifest) == (folder, read_manifest(folder))
     assert said == []
     assert made.keys() == {file.name for file in folder.glob("*.onnx")}
+
+
+def test_a_command_reads_the_files_of_its_stages_once(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To check them, and to open no engine: those are in the cache. Of a large model each time takes a second."""
+    config, opened = load_config(str(model_config(tmp_path))), Counter[str]()
+    folder = lay_ground(config, lambda _: None).prepared.folder  # type: ignore[union-attr]
+
+    def counted(path: Path, *args: Any, **named: Any) -> IO[Any]:
+        opened[path.name] += path.parent == folder
+        return open_path(path, *args, **named)
+
+    open_path = Path.open
+    monkeypatch.setattr(Path, "open", counted)
+    lay_ground(config, lambda _: None)
+    files = {file.name for file in folder.glob("*.onnx")} | {"stages.json"}
+    assert {name: opened[name] for name in files} == dict.fromkeys(files, 1)
 
 
 def test_profile_measures_once_and_writes_a_table_that_simulate_takes(workshop: Path, tmp_path: Path) -> None:

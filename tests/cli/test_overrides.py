@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dvabatch_cli.config import Config, ConfigError, config_of, load_config
 from dvabatch_cli.config.document import Document
 from dvabatch_cli.config.paths import render, split_assignment
-from dvabatch_cli.overrides import apply_overrides
+from dvabatch_cli.overrides import Override, apply_overrides, set_over, typed
 
 
 def raw_of(*assignments: str, **raw: Any) -> Any:
@@ -134,6 +134,27 @@ def test_what_cannot_be_set_is_refused_with_the_option(assignment: str, text: st
 
 def test_all_are_refused_at_once() -> None:
     assert len(message("a", "policies.9.x=1", "name.x=1").splitlines()) == 3
+
+
+def test_who_may_not_be_overruled_is_told_by_its_kind_and_not_by_its_words() -> None:
+    """An option of its own contradicts a --set, whatever it is called; one --set wins over another."""
+    own = Override("--set out of words", "a=2")
+    with pytest.raises(ConfigError, match="both --set a=1 and --set out of words, wanted only one of them"):
+        apply_overrides(Document("x", {}, None), ["a=1", own])
+    assert raw_of("a=1", "a=2") == {"a": 2}
+
+
+def test_a_command_line_carries_all_that_was_set() -> None:
+    own = Override("--burstiness 0.5", "load.process=gamma"), Override("--burstiness 0.5", "load.burstiness=0.5")
+    said = typed("dvabatch bench", "my config.json", ["a=1", "a=2", 'b=["x"]', *own, "a=1"])
+    assert said == "dvabatch bench 'my config.json' --set a=1 --set a=2 --set 'b=[\"x\"]' --burstiness 0.5 --set a=1"
+
+
+def test_what_is_set_over_others_leaves_out_whose_place_it_takes() -> None:
+    before = ["load.utilization=0.5", "load.unit=request_rate", "load.seeds=[1]", "a", "load.request_rate=7"]
+    own = Override("--duration 3", "load.duration_s=3")
+    assert set_over([*before, own], "load.request_rate=9") == ["load.seeds=[1]", "a", own, "load.request_rate=9"]
+    assert set_over([own, "load.seeds=[1]"], "load.num_requests=9") == ["load.seeds=[1]", "load.num_requests=9"]
 
 
 steps = st.lists(st.text(min_size=1, max_size=4) | st.integers(0, 999), min_size=1, max_size=4)

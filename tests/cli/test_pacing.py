@@ -19,6 +19,7 @@ from dvabatch.runtime.driver import Driver
 from dvabatch.runtime.polling import PollingDriver
 from dvabatch.runtime.threaded import ThreadedDriver
 from dvabatch_cli import pacing
+from dvabatch_cli.host import CpuTimes
 from dvabatch_cli.pacing import Admission, DriverKind, Lateness, Pacing, judged, measure_pacing, quick_pacing
 from tests.cli.command import NORMAL, SCHEMA, dvabatch, table_config
 
@@ -52,6 +53,26 @@ def test_the_admission_that_follows(
     assert (result.to_json()["admission"], result.to_json()["on_time_up_to_rps"]) == (admission, up_to)
     assert ("late at 1,000" if admission is None else f"on time up to {up_to:,} queries/s") in result.verdict
     assert ('"pull" is late' in result.verdict) == (admission == "push")
+
+
+@pytest.mark.parametrize(
+    ("measured", "verdict"),
+    [
+        (found("pull", True, True, False), "on time up to 5,000 queries/s: load.admission pull"),
+        # A run whose config says push: nothing is left to set, and nothing known of pull.
+        (found("push", True, True, False), "on time up to 5,000 queries/s: load.admission push"),
+        (
+            [*found("pull", True, False, False), *found("push", True, True, False)],
+            'on time up to 5,000 queries/s: load.admission push (set it: the default "pull" is late from there on)',
+        ),
+        (
+            found("push", False, True, True),
+            "late at 1,000 queries/s already: free a core, or runs may come out invalid",
+        ),
+    ],
+)
+def test_the_verdict_speaks_of_what_was_measured(measured: list[Lateness], verdict: str) -> None:
+    assert Pacing("threaded", tuple(measured)).verdict == verdict
 
 
 def queries(late_ns: int, *, of: int = 1_000, late: int = 20) -> Queries:
@@ -137,6 +158,16 @@ def test_every_real_report_says_how_punctual_the_host_was(tmp_path: Path) -> Non
     assert quick_pacing("threaded", "push").to_json() == facts["pacing"]  # measured once
     dvabatch("simulate", config, "-o", tmp_path / "simulated")
     assert environment_of(tmp_path / "simulated")["pacing"] is None
+
+
+@pytest.mark.usefixtures("few_queries")
+def test_a_real_report_says_what_was_stolen_while_it_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([CpuTimes(total=1_000, steal=10), CpuTimes(total=1_400, steal=110)])
+    monkeypatch.setattr("dvabatch_cli.experiment.cpu_times", lambda: next(times))
+    dvabatch("bench", table_config(tmp_path, policies=[NORMAL]), "--num-requests", 20, "-o", tmp_path / "out")
+    assert environment_of(tmp_path / "out")["steal_share"] == 0.25
 
 
 @pytest.mark.parametrize("admission", ["pull", None])

@@ -186,7 +186,7 @@ def test_the_numbers_of_a_comparison_follow_from_the_records_of_both(tmp_path: P
         pairs = [(kept[row["policy"], seed], kept["untuned", seed]) for seed in range(1, seeds + 1)]
         again = recompared(pairs)
         assert (
-            len(check({name: row[name] for name in again}, again)) == 10 == len(list(numbers({**row, "load": 0}))) - 1
+            len(check({name: row[name] for name in again}, again)) == 12 == len(list(numbers({**row, "load": 0}))) - 1
         )
         assert row["load"] == {"process": "poisson", "request_rate_rps": 2500, "utilization": None}
 
@@ -197,6 +197,10 @@ def recompared(pairs: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
 
     def over(*path: str) -> Fraction:
         return mean([_at(one[0], path) / _at(other[0], path) for one, other in pairs])
+
+    def answered(side: int) -> Fraction:
+        completed, offered = (sum(pair[side][0]["counts"][name] for pair in pairs) for name in ("completed", "offered"))
+        return Fraction(completed, offered)
 
     answers = [tuple([each["done_ns"] - each["arrival_ns"] for each in side[1]] for side in pair) for pair in pairs]
     ratios = [Fraction(sum(one), sum(other)) for one, other in answers]
@@ -214,6 +218,8 @@ def recompared(pairs: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
         "p99_ratio": over("response_ms", "p99"),
         "throughput_ratio": over("request_throughput_rps"),
         "goodput_ratio": over("goodput_rps"),
+        "answered": answered(0),
+        "baseline_answered": answered(1),
     }
 
 

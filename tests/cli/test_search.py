@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from dvabatch_cli.baselines import QUICK
 from dvabatch_cli.result import Result
 from dvabatch_cli.searching import limit_run
 from dvabatch_cli.testbed import SimulatedBed
-from tests.cli.command import LOAD, NORMAL, dvabatch, refused, table_config
+from tests.cli.command import LOAD, NORMAL, dvabatch, refused, report_of, table_config
 from tests.cli.test_interrupt import WAIT_S, ctrl_c, read_until, running
 
 ONE = {"backend": "table", "table": "table.json", "executors_per_stage": 1, "buffer_set_size": 1}
@@ -342,6 +343,54 @@ def test_a_quick_search_has_a_name_of_its_own(tmp_path: Path, monkeypatch: pytes
     assert done.code == 0
     assert done.document()["folder"] == "results/small_quick_search_simulated"
     assert done.document()["tolerance"] == 0.05
+
+
+@pytest.mark.parametrize("word", [("--set", "load.num_requests=700"), ("--num-requests", "700")])
+def test_quick_is_only_the_default(tmp_path: Path, word: tuple[str, str]) -> None:
+    config = small(tmp_path, policies=[NORMAL], load={**POISSON, "num_requests": 5000})
+    assert document_of(config, tmp_path / "quick", "--quick") == (0.05, 400, 10)
+    assert document_of(config, tmp_path / "out", "--quick", "--tolerance", 0.2, *word) == (0.2, 700, None)
+    short = small(tmp_path, policies=[NORMAL], load={**POISSON, "max_duration_s": 5})
+    assert document_of(short, tmp_path / "short", "--quick") == (0.05, 400, 5)
+
+
+def document_of(config: Path, out: Path, *words: object) -> tuple[float, int, float | None]:
+    """Of a search: tolerance, queries of a run, and its bound in seconds."""
+    done = dvabatch("search", config, "--simulate", "--slo", "p90:3ms", "--seeds", 2, "--json", "-o", out, *words)
+    assert done.code == 0, done.err
+    document = done.document()
+    load = document["config"]["load"]
+    return document["tolerance"], load["num_requests"], load["max_duration_s"]
+
+
+def test_the_loads_own_options_are_those_of_bench(tmp_path: Path) -> None:
+    words = ("--burstiness", 0.5, "--num-requests", 300, "--max-concurrency", 20, "--seed", 7)
+    config = small(tmp_path, policies=[NORMAL])
+    load = search(config, tmp_path / "out", "--json", *words).document()["config"]["load"]
+    assert [load[name] for name in ("process", "burstiness", "num_requests", "max_concurrency", "seeds")] == [
+        "gamma", 0.5, 300, 20, [7],
+    ]  # fmt: skip
+    probes = [json.loads(file.read_text()) for file in (tmp_path / "out" / "probes").glob("[!.]*.json")]
+    assert {probe["run"]["max_concurrency"] for probe in probes} == {20}
+    assert {probe["run"]["seed"] for probe in probes if probe["run"]["seed"] < 100} == {7, 8}
+    timed = search(config, tmp_path / "timed", "--json", "--duration", 0.2).document()["config"]["load"]
+    assert (timed["duration_s"], timed["num_requests"]) == (0.2, None)
+    message = refused(2, "search", config, "--slo", "p90:3ms", "--num-requests", 5, "--duration", 1)
+    assert "got both num_requests and duration_s" in message
+
+
+def test_what_to_run_next_has_all_that_made_the_number(tmp_path: Path) -> None:
+    words = ("--set", "engine.max_batch=4", "--set", "load.utilization=0.5", "--set", 'baselines=["untuned"]')
+    done = search(small(tmp_path), tmp_path / "out", *words, "--burstiness", 0.5)
+    assert done.code == 0, done.err
+    rows = json.loads((tmp_path / "out" / "search.json").read_text())["limits"]
+    command = done.err.splitlines()[-1].removeprefix("Next: ")
+    assert "utilization" not in command
+    following = dvabatch(*shlex.split(command)[1:], "-o", tmp_path / "next")
+    assert following.code == 0, following.err
+    report = report_of(tmp_path / "next")
+    assert (report["config"]["engine"]["max_batch"], report["config"]["load"]["burstiness"]) == (4, 0.5)
+    assert {run["load"]["request_rate_rps"] for run in report["runs"]} == {max(row["low_rps"] for row in rows)}
 
 
 @pytest.mark.parametrize("mmpp", [True, False])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dvabatch.reporting.points import load_points, recompute
+from dvabatch.reporting.points import load_points, load_queries
+from dvabatch.reporting.summary import latency_numbers
 from tests.cli.command import LOAD, NORMAL, OPERATOR, dvabatch, report_of, table_config
 
 POLICIES = [NORMAL, LOAD, OPERATOR, {**LOAD, "scheduler_type": "HYBRID_DVA", "favor_per_stage": [2, 4]}]
@@ -81,7 +82,7 @@ def test_every_figure_follows_from_the_records_beside_it(tmp_path: Path) -> None
         records = (tmp_path / "out" / "points" / f"{key}.queries.jsonl").read_text().splitlines()
         assert len(records) == run["counts"]["offered"] == 100
         assert all(isinstance(json.loads(record), dict) for record in records)
-        again = recompute(tmp_path / "out", key)
+        again = latency_numbers(load_queries(tmp_path / "out", key), slo_ms=None)
         assert {name: run[name] for name in again} == again
 
 

@@ -170,6 +170,35 @@ def test_tune_says_the_best_options_and_what_was_tried(tmp_path: Path, own_cache
     assert set(load["options"]) == set(LoadDvaOptions.model_fields)
 
 
+def test_the_table_has_what_a_search_may_have_changed(tmp_path: Path, own_cache: Path) -> None:
+    policies = [{**NORMAL, "max_queue": 50, "drop_late": True}, LOAD]
+    config = table_config(tmp_path, policies=policies, load={**_LOAD, "deadline_ms": 1000})
+    done = dvabatch("tune", config, "--quick", "--set", "load.num_requests=50")
+    assert done.code == 0
+    assert "max_batch_size=" in done.out
+    assert "instances=" in done.out
+    assert "drop_late" not in done.out
+    assert "max_queue=" not in done.out
+    assert done.err.splitlines()[-1] == f"Next: dvabatch simulate {config} --set load.num_requests=50"
+
+
+def test_as_many_are_usual_as_come_while_one_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little's law: utilization x capacity x mean response."""
+
+    class Found:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def ranked(self, settings: list[AutoOptions], *_: object) -> list[tuple[float, AutoOptions]]:
+            return [(3e6, settings[0])]
+
+    monkeypatch.setattr(tuning, "Search", Found)
+    profile = Profile.from_table(TABLE)
+    effort = replace(LITTLE, utilizations=(0.5,))
+    (setting,) = tuning.tune_auto(profile, LIMITS, 4, 2.0, one_by_one, lambda _: None, effort)  # type: ignore[arg-type]
+    assert setting.usual == pytest.approx(0.5 * profile.capacity_rps(LIMITS.max_batch) * 0.003, rel=1e-3)
+
+
 def _limits(config: Path) -> Limits:
     engine = json.loads(config.read_text())["engine"]
     return Limits(2, engine["max_batch"], engine["buffer_set_size"], engine["executors_per_stage"])

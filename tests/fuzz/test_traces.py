@@ -54,7 +54,7 @@ def read_all(lines: tuple[str, ...]) -> None:
     """As `dvabatch trace` and `explain` do."""
     read_profile(lines[0] if lines else "")
     history = History(LIMITS, recorded().profile, POLICY)
-    accounts = Accounts(history.machine.ledger, range(QUERIES), lambda _: None)
+    accounts = Accounts(recorded().profile, range(QUERIES), lambda _: None)
     timeline = Timeline(LIMITS, recorded().profile)
 
     def followed() -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import dvabatch_cli.__main__  # noqa: F401 -- registers every subcommand
 from dvabatch_cli.app import app
 from tests.readme.page import PAGES, README, ROOT, blocks, commands
 
+GUIDE = ROOT / "docs" / "guide.md"
 # What takes minutes, or belongs to the machine and not to a test: how it is tried instead.
 LONG = {
     "make demo": ["make", "--dry-run", "demo"],
@@ -26,26 +28,6 @@ LONG = {
     "dvabatch check": [sys.executable, "-m", "dvabatch_cli", "check", "--help"],
     "dvabatch bench resnet_152_04.json": [sys.executable, "-m", "dvabatch_cli", "bench", "--help"],
 }
-SUBCOMMANDS = (
-    *(
-        "slice",
-        "build",
-        "profile",
-        "bench",
-        "simulate",
-        "tune",
-        "plot",
-        "compare",
-        "figure",
-        "check",
-        "model",
-        "cache",
-        "doctor",
-    ),
-    "search",
-    "report",
-    *("trace", "explain"),
-)
 # A machine whose cores are taken may make a sender late: the run is then invalid, and says so. All else is a failure.
 FINE, INVALID = 0, 4
 
@@ -92,9 +74,27 @@ def test_long_commands_are_there(command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def subcommands() -> set[str]:
+    """Those of the command line, by its own account."""
+    whole: Any = typer.main.get_command(app)
+    return set(whole.commands)
+
+
 def test_every_subcommand_has_an_example() -> None:
     said = {shlex.split(command)[1] for command in commands(README) if command.startswith("dvabatch ")}
-    assert said == set(SUBCOMMANDS)
+    assert said == subcommands()
+
+
+def test_the_guide_has_a_row_for_every_subcommand() -> None:
+    (table,) = re.findall(r"^\| command \| what it does \|$(.*?)^$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"^\| `dvabatch (\w+)", table, re.MULTILINE)) == subcommands()
+
+
+@pytest.mark.parametrize("page", [README, GUIDE], ids=lambda page: page.name)
+def test_who_is_told_to_check_is_told_of_its_exit_code(page: Path) -> None:
+    """And where it says which claims fail: somebody who sees a failure has done nothing wrong."""
+    told = [text for text in re.split(r"\n\n|\n(?=\|)", page.read_text()) if "`dvabatch check`" in text]
+    assert any(re.search(r"exit(s with| code) 5", " ".join(text.split())) and "reproduce.md" in text for text in told)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

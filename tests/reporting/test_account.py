@@ -15,11 +15,14 @@ from dvabatch.batching.history import History
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.operations import Advance, Hold, Merge, New, Stretch
+from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
 from dvabatch.reporting.account import Account, Accounts, Segment
 from dvabatch.reporting.errors import ReportError
 from dvabatch.reporting.measured import Status
+from dvabatch.runtime.simulated import SimulatedDriver
 from dvabatch.runtime.trace import Recorder, retrace
 from tests.batching.scripted import Script
 from tests.laws.driver import LawDriver
@@ -40,7 +43,7 @@ TABLE = {
 def accounts_of(name: str, share: float = 1.0, deadline_ns: int | None = None) -> dict[int, Account]:
     run = recorded(name, share, deadline_ns)
     history = run.history()
-    accounts = Accounts(history.machine.ledger, range(QUERIES), lambda query_id: run.journal.done_ns[query_id])
+    accounts = Accounts(history.machine.profile, range(QUERIES), lambda query_id: run.journal.done_ns[query_id])
     for step in retrace(run.lines, history):
         accounts.follow(step)
     return accounts.finished
@@ -66,6 +69,20 @@ def test_segments_sum_to_the_response_of_every_query(name: str, share: float) ->
         check(account)
         assert account.response_ns == run.journal.done_ns[query_id] - run.journal.arrival_ns[query_id]
         assert account.operations[0].done.kind in {"new", "stretch"}
+
+
+def test_waiting_for_the_one_thread_of_a_host_is_launching_and_no_computing() -> None:
+    table = {**TABLE, "stages": [{"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}], "launch_us": 1000, "one_host": True}
+    profile, sink = Profile.from_table(table), io.StringIO()
+    limits, policy = Limits(1, 1, buffer_sets=3, executors_per_stage=3), Normal(FillOrWait(1, 0, 3))
+    machine = Machine(limits, profile, policy)
+    journal = SimulatedDriver(machine, Recorder(machine, sink)).run([0, 0, 0])
+    history = History(limits, profile, policy)
+    accounts = Accounts(profile, range(3), lambda query_id: journal.done_ns[query_id])
+    for step in retrace(sink.getvalue().splitlines(keepends=True), history):
+        accounts.follow(step)
+    totals = [accounts.finished[query_id].totals_ns() for query_id in range(3)]
+    assert totals == [{"launched": each * 1_000_000, "computed": 1_000_000} for each in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -118,7 +135,7 @@ def test_whatever_befalls_a_run_its_accounts_are_whole(name: str, data: st.DataO
     machine = Machine(scenario.limits, scenario.profile, WatchedPolicy(make()))
     books = LawDriver(machine, scenario, Recorder(machine, sink)).run()
     history = History(scenario.limits, scenario.profile, make())
-    accounts = Accounts(history.machine.ledger, range(len(scenario.queries)), lambda _: None)
+    accounts = Accounts(history.machine.profile, range(len(scenario.queries)), lambda _: None)
     for step in retrace(sink.getvalue().splitlines(keepends=True), history):
         accounts.follow(step)
     words = {"delivered": "COMPLETED", "forgotten": "CANCELLED"}
@@ -136,7 +153,7 @@ class Told:
         self.script = Script()
         history = History(Limits(2, 4, executors_per_stage=2), Profile.from_table(TABLE), self.script)
         self.history = history
-        self.accounts = Accounts(history.machine.ledger, [followed], lambda _: done_ns)
+        self.accounts = Accounts(history.machine.profile, [followed], lambda _: done_ns)
         self.followed = followed
 
     def call(self, now_ns: int, events: list[object], *operations: object) -> None:

@@ -10,8 +10,8 @@ from dvabatch.reporting.comparison import Run
 from dvabatch.reporting.contrast import Asked, Contrast, contrast, in_words
 from dvabatch.reporting.contrast_table import contrast_table
 from dvabatch.reporting.measured import IntArray, Measured, Queries, Status
-from dvabatch.reporting.metric_ratio import METRICS
-from dvabatch.reporting.pairing import paired
+from dvabatch.reporting.metric_ratio import METRICS, Ratio
+from dvabatch.reporting.pairing import Match, Pair, paired
 from dvabatch.reporting.side import open_side
 from dvabatch.reporting.verdict import Verdict
 from tests.reporting.saved import MakeMeasured, noisy, save
@@ -100,6 +100,43 @@ def test_several_seeds_are_students_t_over_logarithms(tmp_path: Path, runs: list
     assert found.verdict is Verdict.CANNOT_TELL
     assert found.runs_needed is not None
     assert f"about {found.runs_needed - 5} more runs would" in in_words(found)
+
+
+def told(interval: tuple[float, float], flips_p: float | None, needed: int | None) -> str:
+    """A row of five runs that cannot tell, in words."""
+    runs = [{"load": {"seed": seed, "utilization": 0.5}, "policy": {}} for seed in range(5)]
+    match = Match("NORMAL", "NORMAL", {"utilization": 0.5}, tuple(Pair(run, run) for run in runs), ())
+    ratios = {"mean": Ratio(sum(interval) / 2, interval, 0.01)}
+    return in_words(Contrast(match, ratios, flips_p, None, (1.0, 1.0), Verdict.CANNOT_TELL, needed, Asked(), ()))
+
+
+def test_what_keeps_it_from_a_verdict_is_told() -> None:
+    assert told((0.98, 1.03), 0.01, 6).endswith("; about 1 more run would")
+    assert told((0.98, 1.03), 0.01, 7).endswith("; about 2 more runs would")
+    assert told((0.98, 1.03), 0.01, None).endswith("; more than 1,000 runs would")
+    assert told((1.02, 1.05), 0.21, None).endswith("; the permutation test does not see it (p 0.21)")
+
+
+def test_a_difference_that_only_the_interval_sees_is_not_a_matter_of_more_runs(
+    tmp_path: Path, runs: list[Measured]
+) -> None:
+    """One query in a run takes very long: the same in each seed, so that the interval is narrow; swaps of whole blocks show
+    that it is one block alone."""
+    new = []
+    for run in runs:
+        done = run.queries.done_ns.copy()
+        done[300] += round(0.04 * (done - run.queries.arrival_ns).sum())
+        queries = Queries(
+            run.queries.arrival_ns, run.queries.admitted_ns, done, run.queries.status, run.queries.late_free
+        )
+        new.append(Measured(**{name: getattr(run, name) for name in run.__slots__} | {"queries": queries}))
+    found = row(save(tmp_path / "old", runs), save(tmp_path / "new", new))
+    assert found.headline is not None
+    assert found.headline.interval == pytest.approx((1.04, 1.04), rel=1e-3)
+    assert found.flips_p is not None
+    assert found.flips_p > 0.05
+    assert (found.verdict, found.runs_needed) == (Verdict.CANNOT_TELL, None)
+    assert "the permutation test does not see it" in in_words(found)
 
 
 def test_summaries_alone(tmp_path: Path, runs: list[Measured]) -> None:

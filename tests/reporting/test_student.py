@@ -52,3 +52,8 @@ def test_interval_and_p_of_a_mean() -> None:
 def test_impossible_questions_are_refused(confidence: float, freedom: int) -> None:
     with pytest.raises(ValueError, match="wanted"):
         student.quantile(confidence, freedom)
+
+
+def test_the_normal_distribution_is_what_it_tends_to() -> None:
+    assert pytest.approx(1.959963984540054, rel=1e-12) == student.NORMAL_95
+    assert student.quantile(0.95, 2000) == pytest.approx(student.NORMAL_95, rel=1e-3)

@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from dvabatch.reporting.table import comparison_rows, comparison_table, run_rows, runs_table
+from dvabatch.reporting.comparison_answers import comparison_of
+from dvabatch.reporting.table import comparison_table, run_rows, runs_table
 
 
 def shown(table: Table) -> str:
@@ -61,7 +62,7 @@ def test_the_comparison_fits_too(report: dict[str, Any]) -> None:
     assert max(map(len, text.splitlines())) <= 100
     assert "…" not in text
     assert "fewer than 5 seeds" in text
-    row = comparison_rows(report)[0]
+    row = comparison_of(report)[0]
     assert f"{row['ratio']:.3f}" in text
 
 
@@ -77,7 +78,7 @@ def test_missing_numbers_are_dashes(report: dict[str, Any]) -> None:
 def test_rows_are_plain(report: dict[str, Any]) -> None:
     rows = run_rows(report)
     assert len(rows) == 20
-    json.dumps([rows, comparison_rows(report)], allow_nan=False)
+    json.dumps([rows, comparison_of(report)], allow_nan=False)
     first = rows[0]
     assert (first["policy"], first["role"], first["utilization"], first["seeds"]) == (
         "NORMAL batch=2 (untuned)",
@@ -86,3 +87,31 @@ def test_rows_are_plain(report: dict[str, Any]) -> None:
         3,
     )
     assert first["mean_ci95_ms"][0] < first["mean_ms"] < first["mean_ci95_ms"][1]
+
+
+def refusing(report: dict[str, Any]) -> dict[str, Any]:
+    """The same with a policy that answers half of what it is asked."""
+    half = copy.deepcopy(report)
+    for run in half["runs"]:
+        if run["policy"]["scheduler_type"] == "LOAD_DVA":
+            run["counts"] |= {"completed": 500, "rejected": 500}
+    for row in half["comparison"]:
+        if row["policy"] == "LOAD_DVA":
+            row["answered"] = 0.5
+    return half
+
+
+def test_the_share_answered_is_shown_where_not_all_were_and_fits(report: dict[str, Any]) -> None:
+    assert "answered" not in shown(runs_table(report))
+    text = shown(runs_table(refusing(report)))
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" not in text
+    assert text.count("50.0 %") == 4
+    assert text.count("100 %") == 4 * 4
+    assert [row["answered"] for row in run_rows(refusing(report)) if row["policy"] == "LOAD_DVA"] == [0.5] * 4
+
+
+def test_a_comparison_of_who_answers_fewer_says_so(report: dict[str, Any]) -> None:
+    assert "fewer" not in shown(comparison_table(report)).replace("fewer than 5 seeds", "")
+    text = " ".join(shown(comparison_table(refusing(report))).split())
+    assert text.count("fewer") == 1 + 4 * 2

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from dvabatch.reporting import student
-from dvabatch.reporting.verdict import MOST_RUNS, Verdict, judge, runs_needed
+from dvabatch.reporting.verdict import MOST_RUNS, Verdict, answers_fewer, judge, runs_needed
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,19 @@ def test_nothing_known_is_nothing_told() -> None:
     assert judge(None, 0.001, 0.01) is Verdict.CANNOT_TELL
     assert runs_needed(None, 5, 0.01) is None
     assert runs_needed((0.0, 1.0), 1, 0.01) is None
+
+
+@pytest.mark.parametrize("interval", [(1.02, 1.05), (0.9, 0.95), (0.995, 1.005)])
+@pytest.mark.parametrize("runs", [1, 5])
+def test_an_interval_that_decides_wants_no_more_runs(interval: tuple[float, float], runs: int) -> None:
+    assert runs_needed(interval, runs, 0.01) is None
+
+
+def test_who_answers_fewer() -> None:
+    assert answers_fewer(0.98, 1.0)
+    assert not answers_fewer(0.995, 1.0)
+    assert not answers_fewer(1.0, 0.5)
+    assert not answers_fewer(0.98, 1.0, 0.05)
 
 
 @pytest.mark.parametrize("runs", [2, 5, 20])

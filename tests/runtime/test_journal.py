@@ -25,6 +25,14 @@ def test_launches_count_in_every_stage_that_they_span_with_the_rows_that_run() -
     assert journal.stages(PADDED) == [StageWork({1: 1, 2: 2}, 5, 9), StageWork({2: 2}, 4, 8)]
 
 
+def test_who_asks_for_the_launches_gets_those_up_to_now() -> None:
+    journal = Journal(4)
+    journal.launched(launch(0, 1, 0, 1))
+    found = journal.launches()
+    journal.launched(launch(0, 1, 2, 3))
+    assert (found, journal.launches()) == ({(0, 1, 0, 2): 1}, {(0, 1, 0, 2): 2})
+
+
 def test_answers_count_as_served_whole_where_one_launch_took_their_query_through_all_stages() -> None:
     journal = Journal(5)
     for one in (launch(0, 1, 0, 1, 2), launch(0, 0, 3), launch(1, 1, 3), launch(0, 1, 4)):

@@ -76,3 +76,17 @@ def test_one_thread_on_the_host_launches_one_after_another() -> None:
         machine = Machine(Limits(1, 1, buffer_sets=2, executors_per_stage=2), profile, Normal(FillOrWait(1, 0, 2)))
         ends.append(list(SimulatedDriver(machine).run([0, 0]).done_ns))
     assert ends == [[1_100_000, 1_100_000], [1_100_000, 1_200_000]]
+
+
+def test_what_one_thread_does_for_a_launch_it_does_without_a_break() -> None:
+    """The first of two batches finds the host asleep: the second waits for its waking and its launching, both."""
+    table = {
+        "stages": [{"latency_ms": {"1": 1.0}, "share": {"1": 0.5}}],
+        "launch_us": 50,
+        "wake_us": 100,
+        "one_host": True,
+    }
+    machine = Machine(
+        Limits(1, 1, buffer_sets=2, executors_per_stage=2), Profile.from_table(table), Normal(FillOrWait(1, 0, 2))
+    )
+    assert list(SimulatedDriver(machine).run([0, 0]).done_ns) == [1_150_000, 1_200_000]

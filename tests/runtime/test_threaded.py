@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from dvabatch.batching.events import Event, QueryArrived, QueryCancelled
+from dvabatch.batching.history import History
 from dvabatch.batching.limits import Limits
-from dvabatch.batching.machine import Machine, Policy
+from dvabatch.batching.machine import Policy
 from dvabatch.batching.policies.catching_up import CatchingUp
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.favoring import Favoring
@@ -19,7 +20,7 @@ from dvabatch.batching.policies.policy import HybridDva, InputDva, LoadDva, Norm
 from dvabatch.batching.query import Query
 from dvabatch.runtime.journal import Outcome
 from dvabatch.runtime.threaded import ThreadedDriver
-from dvabatch.runtime.trace import replay
+from dvabatch.runtime.trace import retrace
 from engines.base import Array
 from engines.errors import EngineError
 from tests.runtime.rig import Served, Ticking, table_rig
@@ -68,12 +69,11 @@ def test_pull_and_push_agree_on_what_was_answered(name: str) -> None:
 def test_a_trace_of_a_threaded_run_replays_byte_for_byte(name: str) -> None:
     rig = table_rig(POLICIES[name], LIMITS)
     served = rig.pull(arrivals(60, seed=1))
-    fresh = Machine(LIMITS, rig.profile, POLICIES[name], debug=True)
-    calls = list(replay(io.StringIO(served.trace), fresh))
-    assert [before for _, before, _ in calls] == [now for _, _, now in calls]
+    fresh = History(LIMITS, rig.profile, POLICIES[name])
+    calls = list(retrace(io.StringIO(served.trace), fresh))
     assert len(calls) == served.trace.count("\n") - 1 >= 2
-    assert fresh.operations == served.machine.operations
-    assert fresh.idle
+    assert fresh.machine.operations == served.machine.operations
+    assert fresh.machine.idle
 
 
 def test_lengths_are_padded_and_every_step_answered() -> None:

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import ClassVar
 
 from dvabatch.batching.operations import Advance, Operation
-from dvabatch.batching.policies.boundary import advance, go_on
+from dvabatch.batching.policies.boundary import Rules, advance, go_on
 from dvabatch.batching.policies.catching_up import CatchingUp
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.favoring import Favoring
@@ -116,6 +116,15 @@ class OperatorDva:
         return go_on(view, self.favoring, (batch,))
 
 
+def _on_and_in(view: View, rules: Rules, catching_up: CatchingUp) -> Iterator[Operation]:
+    """Ready batches go on, and then those who wait enter, if there are any: nothing is asked for nothing."""
+    ready = view.ready
+    if not ready:
+        return catching_up.enter(view, rules)
+    going = go_on(view, rules, ready)
+    return chain(going, catching_up.enter(view, rules)) if view.waiting.count else going
+
+
 @dataclass(frozen=True, slots=True)
 class LoadDva:
     """LOAD_DVA: enter at once; late queries catch up with the youngest batch while it is open."""
@@ -128,11 +137,7 @@ class LoadDva:
         return f"{self.scheduler_type} {self.catching_up}"
 
     def plan(self, view: View) -> Iterator[Operation]:
-        rules, ready = self.catching_up, view.ready
-        if not ready:
-            return rules.enter(view, rules)
-        going = go_on(view, rules, ready)
-        return chain(going, rules.enter(view, rules)) if view.waiting.count else going
+        return _on_and_in(view, self.catching_up, self.catching_up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +153,7 @@ class HybridDva:
         return f"{self.scheduler_type} {self.catching_up} {self.favoring}"
 
     def plan(self, view: View) -> Iterator[Operation]:
-        rules, ready = self.catching_up, view.ready
-        if not ready:
-            return rules.enter(view, self)
-        going = go_on(view, self, ready)
-        return chain(going, rules.enter(view, self)) if view.waiting.count else going
+        return _on_and_in(view, self, self.catching_up)
 
     def step(self, view: View, batch: BatchView) -> Operation | None:
         if batch.tail is not None or batch.head is not None:

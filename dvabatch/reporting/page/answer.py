@@ -9,7 +9,7 @@ from typing import Final
 from dvabatch.reporting.comparison import SEEDS_ASKED
 from dvabatch.reporting.labels import load_label
 
-from .cells import change_interval_text, change_text
+from .cells import answered_text, change_interval_text, change_text
 from .verdict import AtLoad, Outcome, Standing, outcome_of
 
 _BEST: Final = "ordinary batching at its best"
@@ -48,7 +48,7 @@ def _answer(standing: Standing) -> str:
     """Wins first, then what is lost or open."""
     loads = standing.best
     by = {outcome: [each for each in loads if each.outcome is outcome] for outcome in Outcome}
-    won, lost, undecided = by[Outcome.SOONER], by[Outcome.LATER], by[Outcome.OPEN]
+    won, lost, undecided, fewer = (by[each] for each in (Outcome.SOONER, Outcome.LATER, Outcome.OPEN, Outcome.FEWER))
     against = _BEST if standing.swept else "untuned ordinary batching"
     if won:
         lead = "Yes" if len(won) == len(loads) else "In part"
@@ -60,6 +60,13 @@ def _answer(standing: Standing) -> str:
     rest = []
     if lost:
         rest.append(f"at {_counted(lost, loads)} even the best policy answers later, {_most(lost, largest=True)}")
+    if fewer:
+        worst = min(fewer, key=lambda each: float(each.hardest["answered"]))
+        at_worst = "" if len(fewer) == 1 else "at worst "
+        rest.append(
+            f"at {_counted(fewer, loads)} even the best policy answers fewer of the queries, {at_worst}"
+            f"{answered_text(worst.hardest)}, so that no ratio of the rest counts"
+        )
     if undecided:
         rest.append(f"at {_counted(undecided, loads)} the difference is undecided, {_within(undecided)}")
     return f"{first} {_capital('; '.join(rest))}." if rest else first
@@ -106,7 +113,17 @@ def _remarks(standing: Standing) -> list[str]:
             f"The best of {len(policies)} policies is chosen at each load after the fact, which flatters it a little;"
             " the table of comparisons has every one."
         )
-    strained = [_at(each) for each in loads if each.saturated]
+    remarks += _refusing(standing)
+    some = [
+        f"{_at(each)} ({answered_text(each.hardest)})"
+        for each in loads
+        if each.outcome is not Outcome.FEWER and min(each.hardest[key] for key in ("answered", "baseline_answered")) < 1
+    ]
+    if some:
+        remarks.append(
+            f"Not every query got an answer at {_listed(some)}: the ratio is over those that both sides answered."
+        )
+    strained = [_at(each) for each in loads if each.saturated and each.outcome is not Outcome.FEWER]
     if strained:
         remarks.append(
             f"At {_listed(strained)} the policy or the baseline could not keep up: the ratio there depends on how long the"
@@ -123,7 +140,7 @@ def _about_untuned(loads: Sequence[AtLoad]) -> list[str]:
     """What the untuned baseline has to do with it: usually the weaker one, so that a gain over it is seen for what it is."""
     remarks = []
     alone = [_at(each) for each in loads if set(each.against) == {"untuned"}]
-    harder = [_at(each) for each in loads if len(each.against) > 1 and each.hardest["baseline_role"] == "untuned"]
+    harder = [_at(each) for each in loads if _untuned_is_harder(each)]
     if alone:
         remarks.append(f"At {_listed(alone)} no comparison with a swept setting is valid: the untuned one stands in.")
     if harder:
@@ -131,6 +148,7 @@ def _about_untuned(loads: Sequence[AtLoad]) -> list[str]:
             f"At {_listed(harder)} the untuned setting answers sooner than the swept one, and is what counts."
         )
     rows = [each.against["untuned"] for each in loads if "untuned" in each.against]
+    rows = [row for row in rows if outcome_of(row) is not Outcome.FEWER]
     if rows and not alone and not harder:
         won = sum(outcome_of(row) is Outcome.SOONER for row in rows)
         ratios = sorted(float(row["ratio"]) for row in rows)
@@ -141,6 +159,22 @@ def _about_untuned(loads: Sequence[AtLoad]) -> list[str]:
             f"Against untuned batching, the weaker baseline, the same choice {told}: the mean response is {span}."
         )
     return remarks
+
+
+def _untuned_is_harder(each: AtLoad) -> bool:
+    return len(each.against) > 1 and each.hardest["baseline_role"] == "untuned" and each.outcome is not Outcome.FEWER
+
+
+def _refusing(standing: Standing) -> list[str]:
+    """Policies that refuse or fail queries at some load."""
+    found = dict.fromkeys(point.policy for point in standing.points if point.outcome is Outcome.FEWER)
+    if not found:
+        return []
+    names = list(found)
+    return [
+        f"{_listed(names)} answer{'s' if len(names) == 1 else ''} fewer of the queries than the baseline at some load: no ratio"
+        " of the rest counts there, since whoever refuses what waits has little to do for the others."
+    ]
 
 
 def _always(standing: Standing) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dvabatch.reporting.ends import share_text
 from dvabatch.reporting.labels import load_label
 from dvabatch.reporting.percentiles import milliseconds_text
 
@@ -32,6 +33,11 @@ def mean_cell(mean_ms: float | None, interval_ms: Sequence[float] | None) -> str
 
 def share(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.3g} %"
+
+
+def answered_text(row: Row) -> str:
+    """How many of the queries either side of a comparison answered."""
+    return f"{share_text(row['answered'])} against {share_text(row['baseline_answered'])}"
 
 
 def load_title(load: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .machine import is_simulated
 from .markup import Column, Html, code, element, joined, paragraph, section, table
 
 _RUNS = ("bench", "simulate")
@@ -35,7 +36,7 @@ def commands_section(report: Mapping[str, Any]) -> Html:
             parts.append(("what was interrupted", f"{command} --resume", "measures what is missing"))
             parts += [
                 ("the runs of one load", _one_load(words, load), "apart from the others")
-                for load in _first_load(report)
+                for load in _highest_load(report)
             ]
     parts += [
         ("the figures as files", "dvabatch plot RUN", "SVG and PNG, from report.json alone"),
@@ -65,12 +66,12 @@ def _is_ours(command: str) -> bool:
 
 
 def _how(report: Mapping[str, Any]) -> str:
-    if any(run.get("admission") == "simulated" for run in report["runs"]):
+    if is_simulated(report):
         return "simulated: the same numbers on any machine"
     return "measured: other numbers on another machine"
 
 
-def _first_load(report: Mapping[str, Any]) -> list[str]:
+def _highest_load(report: Mapping[str, Any]) -> list[str]:
     """What `--set` takes to name the highest load alone; nothing where there is but one."""
     loads = {(run["load"]["utilization"], run["load"]["request_rate_rps"]) for run in report["runs"]}
     if len(loads) < 2:

@@ -14,13 +14,17 @@ _MOST_FACTS: Final = 200
 _LONGEST_CONFIG: Final = 200_000
 
 
+def is_simulated(report: Mapping[str, Any]) -> bool:
+    """Whether any run took place in virtual time."""
+    return any(run.get("admission") == "simulated" for run in report["runs"])
+
+
 def environment_section(report: Mapping[str, Any]) -> Html:
     """The machine and installation, the engine, and the model by stages."""
-    simulated = any(run.get("admission") == "simulated" for run in report["runs"])
     told = (
         "The runs are simulated: their times follow from the latency table or profile, and not from the machine that simulated"
         " them, which is listed here."
-        if simulated
+        if is_simulated(report)
         else "The runs were measured on this machine."
     )
     known = list(_flat(report["environment"]))[:_MOST_FACTS]

@@ -13,7 +13,7 @@ from dvabatch.reporting.labels import load_label
 from dvabatch.reporting.series import points
 
 from .answer import Answer, answer_of
-from .cells import change_text, mark, rate_text
+from .cells import answered_text, change_text, mark, rate_text
 from .charts import Chart, charts_of, figures_section
 from .commands import commands_section
 from .machine import config_section, environment_section
@@ -37,7 +37,6 @@ _SECTIONS: Final = (
     ("config", "Config"),
     ("reproduce", "Reproduce"),
 )
-_KIND: Final = {Outcome.SOONER: "good", Outcome.LATER: "bad", Outcome.OPEN: "quiet"}
 
 
 def page_of(
@@ -135,10 +134,11 @@ def _winners(standing: Standing) -> Html:
 
 
 def _winner(each: AtLoad) -> list[str]:
+    told = answered_text(each.hardest) if each.outcome is Outcome.FEWER else change_text(each.ratio)
     return [
         joined((load_label(each.load), " ", element("small", rate_text(each.load)))),
         each.policy,
-        mark(f"{each.outcome.value}, {change_text(each.ratio)}", _KIND[each.outcome]),
+        mark(f"{each.outcome.value}, {told}", each.outcome.kind),
         ratio_cell(each.against.get("swept")),
         ratio_cell(each.against.get("untuned")),
     ]

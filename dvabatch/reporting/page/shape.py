@@ -22,6 +22,7 @@ def _measurable(value: float) -> float:
 
 
 _Measure = Annotated[_Number, AfterValidator(_measurable)]  # a time, a rate, or a ratio: what is drawn
+_Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 _Count = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 _Flag = Annotated[bool, Field(strict=True)]
 _Text = Annotated[str, Field(strict=True)]
@@ -49,6 +50,8 @@ class _ComparedLoad(TypedDict):
 class _Policy(TypedDict):
     scheduler_type: _Name
     name: NotRequired[_Name | None]
+    max_batch_size: NotRequired[_Count | None]
+    max_queue_delay_microseconds: NotRequired[_Number | None]
 
 
 class _Counts(TypedDict):
@@ -82,6 +85,10 @@ class _Gpu(TypedDict):
     throttled: NotRequired[_Flag | None]
 
 
+class _Faults(TypedDict):
+    launches_given_up: NotRequired[_Count]
+
+
 class _Overhead(TypedDict):
     device_busy_fraction: NotRequired[_Number | None]
     bytes_copied: NotRequired[_Count]
@@ -98,6 +105,7 @@ class _Run(TypedDict):
     attempts: NotRequired[_Count]
     twin: NotRequired[_Twin | None]
     gpu: NotRequired[_Gpu | None]
+    faults: NotRequired[_Faults | None]
     counts: _Counts
     reasons: NotRequired[Annotated[dict[_Text, _Count], Field(max_length=1000)]]
     response_ms: _Spread
@@ -122,6 +130,8 @@ class _Compared(TypedDict):
     mean_ms: _Measure | None
     baseline_mean_ms: _Measure | None
     p99_ratio: _Measure | None
+    answered: NotRequired[_Share]
+    baseline_answered: NotRequired[_Share]
     valid: _Flag
     saturated: _Flag
     baseline_saturated: _Flag

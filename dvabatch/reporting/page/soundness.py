@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from dvabatch.reporting.ends import ends_of, unanswered_lines
 from dvabatch.reporting.labels import load_label, policy_id, policy_labels
 from dvabatch.reporting.series import Point
 
-from .cells import mark, number
-from .markup import NOTHING, Column, Html, Row, element, folded, items, joined, paragraph, section, table
+from .cells import mark, number, share
+from .machine import is_simulated
+from .markup import NOTHING, Column, Html, Row, folded, items, joined, paragraph, section, table
 
 _MOST_ROWS: Final = 200
 
@@ -39,7 +41,7 @@ def validity_section(report: Mapping[str, Any], found: Sequence[Point]) -> Html:
         parts.append(_table("Invalid runs and why", "why", rows))
     parts += _saturated(found)
     parts += _unsteady(runs, labels)
-    parts += _lost(runs)
+    parts += _lost(report)
     return section("validity", "Validity", *parts)
 
 
@@ -49,7 +51,7 @@ def answers_section(report: Mapping[str, Any]) -> Html:
     if checked is None:
         why = (
             "No answer was checked: a simulation has none, and a latency table no model."
-            if report["model"] is None or any(run.get("admission") == "simulated" for run in report["runs"])
+            if report["model"] is None or is_simulated(report)
             else "No answer was checked in this report."
         )
         return section("answers", "Answers checked", paragraph(why))
@@ -103,6 +105,7 @@ def _unsteady(runs: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> l
     """What the host did meanwhile: its speed, the GPU's clocks, and points that had to be measured again."""
     parts = []
     unsteady = [run for run in runs if run.get("twin") and not run["twin"]["steady"]]
+    changes = [_change(*run["twin"]["speed"]) for run in runs if run.get("twin")]
     if unsteady:
         rows = [[*_who(run, labels), " then ".join(number(each) for each in run["twin"]["speed"])] for run in unsteady]
         parts.append(
@@ -110,15 +113,15 @@ def _unsteady(runs: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> l
                 joined(
                     (
                         mark(f"At {len(unsteady)} of {len(runs)} runs the host was unsteady", "warn"),
-                        ": the whole model's time over the profile's differs by more than 10 % from right before to"
-                        " right after.",
+                        f": the whole model's time over the profile's changed by up to {share(max(changes))} from right before"
+                        " to right after.",
                     )
                 )
             )
         )
         parts.append(folded("Which runs", _table("Unsteady runs", "speed before, after", rows)))
-    elif any(run.get("twin") for run in runs):
-        parts.append(paragraph("The host's speed kept within 10 % over every run."))
+    elif changes:
+        parts.append(paragraph(f"The host was steady: its speed changed by {share(max(changes))} at most over a run."))
     gpu = [run["gpu"] for run in runs if run.get("gpu")]
     for key, what in (
         ("clocks_changed", "the GPU's clocks changed during"),
@@ -138,22 +141,22 @@ def _unsteady(runs: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> l
     return parts
 
 
-def _lost(runs: Sequence[Mapping[str, Any]]) -> list[Html]:
-    """Queries that got no answer."""
-    ends: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    for run in runs:
-        ends.update({how: run["counts"][how] for how in ("offered", "rejected", "failed", "cancelled")})
-        reasons.update(run.get("reasons") or {})
-    lost = {how: ends[how] for how in ("rejected", "failed", "cancelled") if ends[how]}
-    if not lost:
-        return [paragraph(f"All {ends['offered']:,} queries were answered.")]
-    told = ", ".join(f"{count:,} {how}" for how, count in lost.items())
-    why = [f"{reason}: {count:,}" for reason, count in reasons.most_common(20)]
-    return [
-        paragraph(mark(f"Not answered of {ends['offered']:,} queries: {told}", "warn"), "."),
-        *([element("div", items(why))] if why else []),
-    ]
+def _change(before: float, after: float) -> float:
+    """As a share of the smaller."""
+    return abs(after - before) / min(before, after) if min(before, after) else math.inf
+
+
+def _lost(report: Mapping[str, Any]) -> list[Html]:
+    """Queries that got no answer, and launches that were given up."""
+    all_runs = ends_of(report["runs"])
+    if all_runs.unanswered:
+        told = ", ".join(f"{count:,} {how}" for how, count in all_runs.unanswered.items())
+        first = paragraph(mark(f"Not answered of {all_runs.offered:,} queries: {told}", "warn"), ".")
+    else:
+        first = paragraph(f"All {all_runs.offered:,} queries were answered.")
+    lines = unanswered_lines(report)
+    more = [f"And {len(lines) - _MOST_ROWS:,} more policies."] if len(lines) > _MOST_ROWS else []
+    return [first, *([items([*lines[:_MOST_ROWS], *more])] if lines else [])]
 
 
 def _exact(value: float | None) -> str:

@@ -7,27 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from dvabatch.reporting.comparison import SEEDS_ASKED
+from dvabatch.reporting.comparison_answers import comparison_of
+from dvabatch.reporting.ends import share_text
 from dvabatch.reporting.labels import load_id
 from dvabatch.reporting.percentiles import percentile_text
-from dvabatch.reporting.table import comparison_rows, run_rows
+from dvabatch.reporting.table import run_rows
+from dvabatch.reporting.verdict import answers_fewer
 
 from .cells import flags, load_title, mark, mean_cell, number, p_text, policy_cell
 from .markup import NOTHING, Column, Html, element, items, joined, paragraph, section, table
-from .verdict import Outcome, outcome_of
+from .verdict import outcome_of
 
 Row = Mapping[str, Any]
-
-_OUTCOME_KIND: Final = {Outcome.SOONER: "good", Outcome.LATER: "bad", Outcome.OPEN: "quiet"}
-_AGAINST: Final = {
-    "swept": (
-        "Against swept batching",
-        "The best of a grid of settings of ordinary batching, found anew for each load: mostly the harder baseline.",
-    ),
-    "untuned": (
-        "Against untuned batching",
-        "Ordinary batching as it is often left: batches up to 32, a delay of 2 ms. A gain over it alone says little.",
-    ),
-}
 
 
 def runs_section(report: Mapping[str, Any]) -> Html:
@@ -36,11 +27,13 @@ def runs_section(report: Mapping[str, Any]) -> Html:
     if not rows:
         return section("runs", "Runs", paragraph("Nothing was measured."))
     goodput = any(row["goodput_rps"] is not None for row in rows)
+    unanswered = any(row["answered"] < 1 for row in rows)
     columns = [
         Column("policy", numeric=False),
         Column("mean, 95 % interval", about="ms, from the scheduled arrival to the answer"),
         Column("p50", about="ms"),
         Column("p99", about="ms"),
+        *([Column("answered", about="the share of the queries that got an answer")] if unanswered else []),
         Column("answers/s", about="completed queries a second"),
         *([Column("in time/s", about="answers a second within the objective")] if goodput else []),
         Column("seeds"),
@@ -48,21 +41,22 @@ def runs_section(report: Mapping[str, Any]) -> Html:
     ]
     groups = []
     for title, group in by_load(rows):
-        fastest = min(
-            (row["mean_ms"] for row in group if row["mean_ms"] is not None and not row["invalid"]), default=None
-        )
-        groups.append((title, [_run_cells(row, goodput, row["mean_ms"] == fastest) for row in group]))
+        sound = [row for row in group if row["mean_ms"] is not None and not row["invalid"]]
+        most = max((row["answered"] for row in sound), default=1.0)
+        fastest = min((row for row in sound if not answers_fewer(row["answered"], most)), key=_mean_ms, default=None)
+        groups.append((title, [_run_cells(row, goodput, unanswered, row is fastest) for row in group]))
+    of_whom = ", of those that answer as many queries as the others," if unanswered else ""
     told = paragraph(
         "Response in milliseconds, counted from the instant at which a query was scheduled to arrive. The lowest valid mean"
-        " at each load is set bold. Over several seeds the interval is Student's t, over one it is a block bootstrap. A"
-        " percentile that the sample does not support is not given."
+        f" at each load{of_whom} is set bold. Over several seeds the interval is Student's t, over one it is a block"
+        " bootstrap. A percentile that the sample does not support is not given."
     )
     return section("runs", "Runs", told, table("Response by load and policy", columns, groups))
 
 
 def comparison_section(report: Mapping[str, Any]) -> Html:
     """Each policy against each baseline at the same schedules."""
-    rows = comparison_rows(report)
+    rows = comparison_of(report)
     if not rows:
         nothing = "No baseline was run, so that nothing is compared. A config names them in `baselines`."
         return section("comparison", "Comparison", paragraph(nothing))
@@ -74,7 +68,8 @@ def comparison_section(report: Mapping[str, Any]) -> Html:
         )
     ]
     scale = _scale(rows)
-    for role, (heading, about) in _AGAINST.items():
+    for role, about in (("swept", _SWEPT), ("untuned", _untuned(report["runs"]))):
+        heading = f"Against {role} batching"
         of_role = [row for row in rows if row["baseline_role"] == role]
         if of_role:
             groups = [
@@ -88,6 +83,21 @@ def comparison_section(report: Mapping[str, Any]) -> Html:
     notes = dict.fromkeys(note for row in rows for note in row["notes"])
     few = list(notes)[:20]
     return section("comparison", "Comparison", *told, *([paragraph("To mind:"), items(few)] if few else []))
+
+
+_SWEPT: Final = (
+    "The best of a grid of settings of ordinary batching, found anew for each load: mostly the harder baseline."
+)
+
+
+def _untuned(runs: Sequence[Row]) -> str:
+    """Its setting is that of its own runs: engines may be too small for the usual one."""
+    policy: Row = next((run["policy"] for run in runs if run["role"] == "untuned"), {})
+    batch, delay_us = policy.get("max_batch_size"), policy.get("max_queue_delay_microseconds")
+    setting = [] if batch is None else [f"batches up to {batch}"]
+    setting += [] if delay_us is None else [f"a delay of {delay_us / 1000:g} ms"]
+    told = f": {', '.join(setting)}" if setting else ""
+    return f"Ordinary batching as it is often left{told}. A gain over it alone says little."
 
 
 _COMPARED: Final = (
@@ -120,13 +130,18 @@ def by_load(rows: Sequence[Row], key: Any = None) -> list[tuple[str, list[Row]]]
     return [(load_title(loads[identity]), groups[identity]) for identity in order]
 
 
-def _run_cells(row: Row, goodput: bool, fastest: bool) -> list[str]:
+def _mean_ms(row: Row) -> float:
+    return float(row["mean_ms"])
+
+
+def _run_cells(row: Row, goodput: bool, unanswered: bool, fastest: bool) -> list[str]:
     mean = mean_cell(row["mean_ms"], row["mean_ci95_ms"])
     return [
         policy_cell(row["policy"], row["role"]),
         element("b", mean) if fastest else mean,
         percentile_text(row["p50_ms"], "p50"),
         percentile_text(row["p99_ms"], "p99"),
+        *([share_text(row["answered"])] if unanswered else []),
         number(row["request_throughput_rps"]),
         *([number(row["goodput_rps"])] if goodput else []),
         str(row["seeds"]),
@@ -140,8 +155,8 @@ def _compared(row: Row, scale: float) -> list[str]:
     return [
         row["policy"],
         ratio_cell(row),
-        _span(row["ratio"], interval, scale, _OUTCOME_KIND[outcome]),
-        mark(outcome.value, _OUTCOME_KIND[outcome]),
+        _span(row["ratio"], interval, scale, outcome.kind),
+        mark(outcome.value, outcome.kind),
         f"{number(row['mean_ms'])} / {number(row['baseline_mean_ms'])}",
         _ratio_text(row["p99_ratio"]),
         p_text(row["p"]),

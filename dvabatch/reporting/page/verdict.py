@@ -2,16 +2,19 @@
 
 A policy is held against ordinary batching at its best: of the swept settings and the untuned one, whichever answers sooner at
 that load. Mostly that is a swept one; where a sweep in simulation has missed, it is not, and a gain over the swept setting
-alone would be none. A win or a loss is an interval that excludes 1. Comparisons with an invalid run count nowhere.
+alone would be none. A win or a loss is an interval that excludes 1. Who answers fewer of the queries than a baseline does
+worse than who answers all of them later: no ratio of the rest counts. Comparisons with an invalid run count nowhere.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
+from dvabatch.reporting.comparison_answers import comparison_of, fewer_answers
 from dvabatch.reporting.labels import load_id, policy_id, policy_labels
 
 Row = Mapping[str, Any]
@@ -25,6 +28,12 @@ class Outcome(Enum):
     SOONER = "sooner"
     LATER = "later"
     OPEN = "undecided"
+    FEWER = "fewer answers"
+
+    @property
+    def kind(self) -> str:
+        """The class of the page's style that shows it."""
+        return {Outcome.SOONER: "good", Outcome.OPEN: "quiet"}.get(self, "bad")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +48,8 @@ class AtLoad:
 
     @property
     def hardest(self) -> Row:
-        """The comparison with the baseline that answers soonest; of equal ones the swept."""
-        return max(self.against.values(), key=lambda row: (float(row["ratio"]), row["baseline_role"] == "swept"))
+        """The comparison with the baseline that answers soonest, or more of the queries; of equal ones the swept."""
+        return max(self.against.values(), key=lambda row: (_ratio(row), row["baseline_role"] == "swept"))
 
     @property
     def policy(self) -> str:
@@ -53,7 +62,8 @@ class AtLoad:
 
     @property
     def ratio(self) -> float:
-        return float(self.hardest["ratio"])
+        """Without end where it answers fewer of the queries."""
+        return _ratio(self.hardest)
 
     @property
     def outcome(self) -> Outcome:
@@ -77,7 +87,9 @@ class Standing:
 
 
 def outcome_of(row: Row) -> Outcome:
-    """By the interval alone; without one nothing is decided."""
+    """By the share answered, and then by the interval alone; without one nothing is decided."""
+    if fewer_answers(row):
+        return Outcome.FEWER
     interval = row["ratio_ci95"]
     if interval is not None and interval[1] < 1:
         return Outcome.SOONER
@@ -89,7 +101,7 @@ def outcome_of(row: Row) -> Outcome:
 def standing_of(report: Mapping[str, Any]) -> Standing:
     """Of the policies that are not ordinary batching themselves; of those too, where there are no others."""
     ordinary = _ordinary_labels(report["runs"])
-    compared = [row for row in report["comparison"] if row["ratio"] is not None]
+    compared = [row for row in comparison_of(report) if row["ratio"] is not None or fewer_answers(row)]
     staged = [row for row in compared if row["policy"] not in ordinary] or compared
     sound = [row for row in staged if row["valid"]]
     points: dict[tuple[str, str], dict[str, Row]] = {}
@@ -106,13 +118,16 @@ def standing_of(report: Mapping[str, Any]) -> Standing:
     )
 
 
+def _ratio(row: Row) -> float:
+    return math.inf if fewer_answers(row) else float(row["ratio"])
+
+
 def _best(points: Sequence[AtLoad]) -> list[AtLoad]:
-    best: dict[str, AtLoad] = {}
+    at: dict[str, list[AtLoad]] = {}
     for point in points:
-        load = load_id(point.load)
-        if load not in best or point.ratio < best[load].ratio:
-            best[load] = point
-    return sorted(best.values(), key=lambda point: float(point.load["request_rate_rps"]))
+        at.setdefault(load_id(point.load), []).append(point)
+    best = [min(group, key=lambda point: (point.ratio, -float(point.hardest["answered"]))) for group in at.values()]
+    return sorted(best, key=lambda point: float(point.load["request_rate_rps"]))
 
 
 def _ordinary_labels(runs: Sequence[Row]) -> set[str]:

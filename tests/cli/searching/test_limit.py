@@ -72,6 +72,24 @@ def test_where_nothing_ever_misses_it_ends_at_the_ceiling() -> None:
     assert bracket(judged) == Bracket(10_000.0, None)
 
 
+def test_no_rate_next_to_a_bound_is_looked_at_besides_it() -> None:
+    """Rates have six digits: five times halved it comes to 10.5261 and not to the floor, seven times doubled to 43114.4."""
+    ladder = Ladder(336.833, 10.526, 43114.7, 0.01)
+    assert sorted(searched(lambda rate: OVERLOADED, ladder))[:2] == [10.526, 21.0522]
+    assert sorted(searched(lambda rate: HOLDS, ladder))[-2:] == [21557.2, 43114.7]
+
+
+@pytest.mark.parametrize("part", [1.001, 1.009])
+def test_a_start_next_to_the_floor_is_the_floor(part: float) -> None:
+    assert len(searched(lambda rate: OVERLOADED, Ladder(100.0 * part, 100.0, 10_000.0, 0.01))) == 1
+
+
+def test_the_widest_tolerance_still_reaches_both_bounds() -> None:
+    ladder = Ladder(32.0, 1.0, 1024.0, 0.5)
+    assert min(searched(lambda rate: OVERLOADED, ladder)) == 1
+    assert max(searched(lambda rate: HOLDS, ladder)) == 1024
+
+
 def test_a_verdict_that_fresh_seeds_took_back_moves_the_bracket_down() -> None:
     judged = searched(lambda rate: HOLDS if rate <= 310 else MISSES)
     low = bracket(judged).low_rps

@@ -14,7 +14,8 @@ def row(
 ) -> dict[str, Any]:
     interval = None if ratio is None or spread is None else [ratio - spread, ratio + spread]
     load = {"process": "poisson", "request_rate_rps": 100 * utilization, "utilization": utilization}
-    usual = {"valid": True, "saturated": False, "baseline_saturated": False, "seeds": 5, "baseline_role": "swept"}
+    usual: dict[str, Any] = {"answered": 1.0, "baseline_answered": 1.0}
+    usual |= {"valid": True, "saturated": False, "baseline_saturated": False, "seeds": 5, "baseline_role": "swept"}
     return {"policy": policy, "load": load, "ratio": ratio, "ratio_ci95": interval} | usual | more
 
 

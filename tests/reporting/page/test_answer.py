@@ -98,3 +98,42 @@ def test_an_untuned_setting_that_is_the_better_one_is_what_counts() -> None:
 def test_an_untuned_setting_stands_in_where_no_swept_one_is_valid() -> None:
     told = told_of(row("AUTO", 0.7, 0.7, valid=False), row("AUTO", 0.7, 0.5, baseline_role="untuned"))
     assert told.remarks[1] == "At 70 % no comparison with a swept setting is valid: the untuned one stands in."
+
+
+FEWER = {"ratio_ci95": None, "answered": 0.466, "baseline_answered": 1.0}
+
+
+def test_a_policy_that_refuses_is_no_winner() -> None:
+    told = told_of(row("AUTO", 0.5, None, **FEWER), row("AUTO", 0.8, 0.9))
+    assert told.answer.startswith("In part: at a load of 80 % it answers sooner")
+    assert told.answer.endswith(
+        " At a load of 50 % even the best policy answers fewer of the queries, 46.6 % against 100 %, so that no ratio of the"
+        " rest counts."
+    )
+    assert told.remarks[0].startswith("AUTO answers fewer of the queries than the baseline at some load")
+    alone = told_of(
+        row("AUTO", 0.5, None, saturated=True, **FEWER), row("AUTO", 0.8, None, **FEWER | {"answered": 0.2})
+    )
+    assert alone.answer.startswith("No: at none of 2 loads does it answer sooner")
+    assert "at worst 20.0 % against 100 %" in alone.answer
+    assert not any("depends on how long the run lasted" in remark for remark in alone.remarks)
+
+
+def test_a_policy_that_refuses_beside_one_that_does_not_is_told() -> None:
+    told = told_of(row("AUTO", 0.5, 1.2), row("LOAD", 0.5, None, **FEWER))
+    assert told.answer.startswith("No")
+    assert "the mean response of AUTO is 20 % higher" in told.answer
+    assert any(remark.startswith("LOAD answers fewer of the queries") for remark in told.remarks)
+
+
+def test_an_untuned_baseline_that_answers_more_says_nothing_of_sooner() -> None:
+    told = told_of(row("AUTO", 0.5, 0.9), row("AUTO", 0.5, None, baseline_role="untuned", **FEWER))
+    assert "even the best policy answers fewer" in told.answer
+    assert not any("answers sooner" in remark for remark in told.remarks)
+
+
+def test_queries_that_neither_answered_are_told() -> None:
+    told = told_of(row("AUTO", 0.5, 0.9, answered=0.98, baseline_answered=0.975))
+    assert told.remarks == (
+        "Not every query got an answer at 50 % (98.0 % against 97.5 %): the ratio is over those that both sides answered.",
+    )

@@ -39,19 +39,26 @@ def test_an_unsteady_host_and_clocks_are_told(small: dict[str, Any]) -> None:
     small["runs"][1]["gpu"] = {"clocks_changed": True, "throttled": None}
     text = told(small)
     assert "At 1 of 3 runs the host was unsteady" in text
+    assert "changed by up to 30 % from right before to right after" in text
     assert "1.000 then 1.300" in text
     assert "The GPU's clocks changed during 1 of 1 runs" in text
     assert "held down" not in text
     small["runs"][0]["twin"]["steady"] = True
-    assert "kept within 10 %" in told(small)
+    small["runs"][0]["twin"] = {"speed": [1.0, 0.96], "steady": True}
+    assert "The host was steady: its speed changed by 4.17 % at most over a run." in told(small)
 
 
 def test_queries_without_an_answer_are_told_with_their_reasons(small: dict[str, Any]) -> None:
-    small["runs"][0]["counts"] |= {"rejected": 7, "failed": 2}
+    small["runs"][0]["counts"] |= {"completed": 991, "rejected": 7, "failed": 2}
     small["runs"][0]["reasons"] = {"queue full": 7, "device lost": 2}
     text = told(small)
     assert "Not answered of 3,000 queries: 7 rejected, 2 failed" in text
-    assert "queue full: 7" in text
+    assert (
+        '9 of 1,000 queries got no answer, 99.1 % did: 7 rejected, 2 failed; why: 7 "queue full", 2 "device lost"'
+        in text
+    )
+    small["runs"][1]["faults"] = {"injected": {}, "launches_given_up": 1}
+    assert "1 launch given up" in told(small)
 
 
 def test_a_measured_report_speaks_of_its_senders(small: dict[str, Any]) -> None:

@@ -25,6 +25,33 @@ def test_the_lowest_valid_mean_of_each_load_is_bold(whole: dict[str, Any]) -> No
     assert "INVALID" in text
 
 
+def test_who_refuses_queries_is_not_the_fastest_of_a_load(small: dict[str, Any]) -> None:
+    fastest = min(small["runs"], key=lambda run: run["response_ms"]["mean"])
+    text = Reader(runs_section(small)).text
+    assert "answered" not in text.replace("were answered", "")
+    fastest["counts"] |= {"completed": 700, "rejected": 300}
+    section = runs_section(small)
+    (bold,) = re.findall(r"<b>([0-9.]+)", section)
+    assert float(bold) > fastest["response_ms"]["mean"] + 0.001
+    assert "70.0 %" in section
+    assert "of those that answer as many queries as the others" in section
+
+
+def test_the_untuned_setting_is_that_of_its_runs(small: dict[str, Any]) -> None:
+    assert "as it is often left: batches up to 2. A gain" in comparison_section(small)
+    for run in small["runs"]:
+        run["policy"] |= {"max_batch_size": 8, "max_queue_delay_microseconds": 500}
+    assert "as it is often left: batches up to 8, a delay of 0.5 ms. A gain" in comparison_section(small)
+
+
+def test_a_comparison_of_who_answers_fewer_shows_no_ratio(small: dict[str, Any]) -> None:
+    for row in small["comparison"]:
+        row |= {"ratio": None, "ratio_ci95": None, "p": None, "p99_ratio": None, "answered": 0.5}
+    text = Reader(comparison_section(small)).text
+    assert text.count("fewer answers") == len(small["comparison"])
+    assert "sooner" not in text.replace("the policy answers sooner", "")
+
+
 def test_a_percentile_without_support_says_what_it_needs(small: dict[str, Any]) -> None:
     for run in small["runs"]:
         run["response_ms"]["p99"] = None

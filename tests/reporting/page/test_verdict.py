@@ -34,6 +34,18 @@ def test_a_policy_that_wins_over_a_weak_baseline_alone_is_not_the_best() -> None
     assert [each.policy for each in standing(*rows).best] == ["AUTO"]
 
 
+def test_who_answers_fewer_does_worse_than_who_answers_late() -> None:
+    few = {"answered": 0.9, "baseline_answered": 1.0}
+    assert outcome_of(row("AUTO", 0.5, 0.5, **few)) is Outcome.FEWER
+    found = standing(row("AUTO", 0.7, None, **few), row("LOAD", 0.7, 3.0))
+    assert [(each.policy, each.outcome) for each in found.best] == [("LOAD", Outcome.LATER)]
+    assert (found.compared, found.left_out) == (2, 0)
+    (best,) = standing(row("AUTO", 0.7, 0.5), row("AUTO", 0.7, None, baseline_role="untuned", **few)).best
+    assert (best.outcome, best.hardest["baseline_role"]) == (Outcome.FEWER, "untuned")
+    (best,) = standing(row("LOAD", 0.7, None, **few | {"answered": 0.2}), row("AUTO", 0.7, None, **few)).best
+    assert best.policy == "AUTO"
+
+
 def test_ordinary_batching_stands_only_where_there_is_nothing_else() -> None:
     assert standing(row("NORMAL", 0.5, 0.5), row("AUTO", 0.5, 1.2)).policies == ("AUTO",)
     assert standing(row("NORMAL", 0.5, 0.5)).policies == ("NORMAL",)
