@@ -60,15 +60,20 @@ class Ran:
 Drive = Callable[[Policy, Sequence[Fault], Sequence[int], Limits], Ran]
 
 
+def patience_ns(faults: Sequence[Fault]) -> int:
+    """Where nothing hangs nothing is to be given up, however long the machine stands still meanwhile."""
+    return PATIENT_NS if any(isinstance(fault, Hanging) for fault in faults) else 200 * PATIENT_NS
+
+
 def threaded(policy: Policy, faults: Sequence[Fault], instants: Sequence[int], limits: Limits = LIMITS) -> Ran:
-    rig = replace(table_rig(policy, limits), timeout_ns=PATIENT_NS, faults=faults)
+    rig = replace(table_rig(policy, limits), timeout_ns=patience_ns(faults), faults=faults)
     served = rig.pull(instants)
     wrong = tuple(query_id for query_id, answer in served.tokens().items() if answer != [query_id, STAGES])
     return Ran(served.journal, served.machine, served.trace, served.given_up, served.befell, wrong)
 
 
 def polled(policy: Policy, faults: Sequence[Fault], instants: Sequence[int], limits: Limits = LIMITS) -> Ran:
-    ran = tokens(policy, limits=limits, timeout_ns=PATIENT_NS, faults=faults).pull(instants)
+    ran = tokens(policy, limits=limits, timeout_ns=patience_ns(faults), faults=faults).pull(instants)
     answers = {query_id: answer["answer"].tolist() for query_id, answer in ran.answers.items()}
     wrong = tuple(query_id for query_id, answer in answers.items() if answer != [query_id, STAGES])
     return Ran(ran.journal, ran.machine, ran.trace, ran.given_up, ran.befell, wrong)
