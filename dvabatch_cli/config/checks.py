@@ -1,14 +1,16 @@
 """What is impossible about a config although each of its sections alone is fine."""
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from dvabatch_cli.config.engine import AUTO, ChecksSection, EngineSection, SlicingSection
 from dvabatch_cli.config.error import Finding, shown
 from dvabatch_cli.config.faults import FAILING, DeadlineFault, FaultOptions, LaunchFault, SlowFault
 from dvabatch_cli.config.load import LoadOptions, ReplayLoad
 from dvabatch_cli.config.model import InputSection, NetworkModel, OnnxModel
+from dvabatch_cli.config.paths import prefixes, render
 from dvabatch_cli.config.policies import (
     AutoOptions,
     EntryOptions,
@@ -75,6 +77,14 @@ class Parts:
             if not _is_file(folder, text):
                 hint = f"paths are relative to the config's folder, {folder}"
                 yield Finding(path, shown(text), "an existing file", hint)
+
+    def path_findings(self, typed: Container[tuple[str | int, ...]]) -> Iterator[Finding]:
+        """A finding for each file that is named and lies outside the config's folder: a config that somebody gave away must not
+        lead to the files of whoever runs it. What was `typed` on the command line may lie anywhere."""
+        for path, text in self._files():
+            if _leaves(text) and not any(prefix in typed for prefix in prefixes(path)):
+                hint = f"put it there, or name it on the command line: --set {render(path)}={shlex.quote(text)}"
+                yield Finding(path, shown(text), "a path that stays in the config's folder", hint)
 
     def _files(self) -> Iterator[tuple[tuple[str, ...], str]]:
         if isinstance(self.model, OnnxModel):
@@ -186,6 +196,16 @@ def _is_file(folder: Path, text: str) -> bool:
         return "\0" not in text and (folder / text).is_file()
     except OSError:  # longer than any name can be
         return False
+
+
+def _leaves(text: str) -> bool:
+    path = PurePath(text)
+    depth = 0
+    for part in path.parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return True
+    return path.is_absolute()
 
 
 def _at_most(policy: Section, name: str, limit: int, option: str, *, less: int = 0) -> Iterator[Finding]:

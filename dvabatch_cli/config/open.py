@@ -17,7 +17,7 @@ def load_config(name_or_path: str | Path, overrides: Iterable[str | Override] = 
     Raises ConfigError with every problem found.
     """
     path = find_config(name_or_path)
-    return build(apply_overrides(read_document(path), overrides), path.parent)
+    return build(apply_overrides(read_document(path), overrides), path.parent, given=True)
 
 
 def config_of(

@@ -29,8 +29,9 @@ _CHECKS = TypeAdapter(ChecksSection)
 _FAULT: TypeAdapter[AnyFault] = TypeAdapter(FaultSection)
 
 
-def build(document: Document, folder: Path) -> Config:
-    """The config in `document`, its paths relative to `folder`. Raises ConfigError with every problem found."""
+def build(document: Document, folder: Path, *, given: bool = False) -> Config:
+    """The config in `document`, its paths relative to `folder`; `given`: a file that may come from anywhere, whose paths must
+    stay in there. Raises ConfigError with every problem found."""
     raw = filled(document.raw)
     try:
         config = Config.model_validate(raw, context=dict(FINDINGS_LATER)).in_folder(folder)
@@ -40,6 +41,8 @@ def build(document: Document, folder: Path) -> Config:
     else:
         problems, parts = [], config.parts()
     findings = (*parts.section_findings(), *parts.cross_findings(), *parts.file_findings(folder))
+    if given:
+        findings = (*findings, *parts.path_findings(document.overrides))
     problems += map(document.problem, findings)
     if problems:
         raise ConfigError(sorted(dict.fromkeys(problems), key=_line))

@@ -200,6 +200,35 @@ def test_a_model_keeps_no_weights_elsewhere(tmp_path: Path, own_cache: Path, pla
     assert said in refused(2, "bench", config, "-o", tmp_path / "results")
 
 
+@pytest.mark.parametrize(
+    "said", ["../secret", "{tmp}/secret", "sub/../../secret", "./../secret", "sub/../../given/../secret"]
+)
+def test_a_config_leads_to_no_file_outside_its_folder_unless_it_is_typed(tmp_path: Path, said: str) -> None:
+    """Each of the four kinds of files that a config names."""
+    (tmp_path / "given" / "sub").mkdir(parents=True)
+    text = said.format(tmp=tmp_path)
+    (tmp_path / "secret").write_text("{}")
+    named: dict[str, dict[str, Any]] = {
+        "engine.table": {"engine": {"backend": "table", "table": text}},
+        "model.onnx": {"model": {"onnx": text}},
+        "inputs.x.file": {"inputs": {"x": {"file": text}}},
+        "load.file": {"load": {"process": "replay", "file": text}},
+    }
+    for path, sections in named.items():
+        config = table_config(tmp_path / "given", **sections)
+        message = " ".join(refused(2, "simulate", config, "-o", tmp_path / "out").split())
+        assert f"{path}: got " in message
+        assert "wanted a path that stays in the config's folder" in message
+        assert f"--set {path}={text}" in message
+    table = (tmp_path / "given" / "table.json").rename(tmp_path / "secret")
+    config = table_config(tmp_path / "given")
+    assert (
+        dvabatch("simulate", config, "--set", f"engine.table={said.format(tmp=tmp_path)}", "-o", tmp_path / "out").code
+        == 0
+    )
+    assert table.is_file()
+
+
 def test_a_model_that_is_itself_a_link_is_what_it_links_to(tmp_path: Path, own_cache: Path) -> None:
     """That path is the user's own."""
     heavy(2).write(tmp_path / "blob", "tanh1")
