@@ -26,12 +26,11 @@ from .comparison_answers import as_answered, compared_load
 from .ends import ends_of
 from .labels import load_id, point_key, policy_id, policy_labels
 from .measured import IntArray
+from .series import Run
 from .verdict import answers_fewer
 
 SEEDS_ASKED: Final = 5
 _BASELINES: Final = ("untuned", "swept")
-
-Run = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .comparison import SEEDS_ASKED, Run
+from .comparison import SEEDS_ASKED
 from .ends import ends_of
 from .labels import load_label
 from .measured import IntArray
@@ -16,6 +16,7 @@ from .metric_ratio import METRICS, Ratio, ratio_over, rounded
 from .pairing import Match, Pair
 from .percentile_ratio import above_percentile
 from .permutation import sign_flip_p
+from .series import Run
 from .verdict import MIN_EFFECT, MOST_RUNS, SIGNIFICANT, Verdict, answers_fewer, judge, runs_needed
 
 Responses = Callable[[Run], IntArray | None]  # int64[n] in ns, -1 where a query did not complete; None: not known

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from .figure_parts import STYLE
 from .files import atomic
+from .series import is_simulated
 
 _FORMATS: Final[Mapping[str, Mapping[str, str | None]]] = {
     ".svg": {"Date": None, "Creator": "dvabatch"},
@@ -64,7 +65,7 @@ def caption(report: Mapping[str, Any]) -> str:
     backend = " ".join(str(engine[key]) for key in ("backend", "version", "precision") if engine.get(key))
     if backend:
         parts.append(backend)
-    if any(run.get("admission") == "simulated" for run in report["runs"]):
+    if is_simulated(report):
         parts.append("simulated")
     offered = sorted({run["counts"]["offered"] for run in report["runs"]})
     if offered:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .comparison import Run
 from .errors import ReportError
 from .labels import load_id, policy_id, policy_labels
+from .series import Run
 
 
 @dataclass(frozen=True, slots=True)

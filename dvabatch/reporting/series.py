@@ -14,6 +14,11 @@ from .labels import load_id, load_label, policy_id, policy_labels
 Run = Mapping[str, Any]
 
 
+def is_simulated(report: Mapping[str, Any]) -> bool:
+    """Whether any run took place in virtual time."""
+    return any(run.get("admission") == "simulated" for run in report["runs"])
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """One policy at one load; every number is a mean over the seeds, and None where one of them has none."""

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from .comparison import Run, run_key
+from .comparison import run_key
 from .errors import ReportError
 from .measured import IntArray, Status
 from .points import load_points, load_queries
 from .report import check_runs, read_report
+from .series import Run
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dvabatch.reporting.comparison import Run
 from dvabatch.reporting.contrast import Asked, Contrast, contrast, in_words
 from dvabatch.reporting.contrast_table import contrast_table
 from dvabatch.reporting.measured import IntArray, Measured, Queries, Status
 from dvabatch.reporting.metric_ratio import METRICS, Ratio
 from dvabatch.reporting.pairing import Match, Pair, paired
+from dvabatch.reporting.series import Run
 from dvabatch.reporting.side import open_side
 from dvabatch.reporting.verdict import Verdict
 from tests.reporting.saved import MakeMeasured, noisy, save

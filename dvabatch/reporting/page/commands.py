@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .machine import is_simulated
+from dvabatch.reporting.series import is_simulated
+
 from .markup import Column, Html, code, element, joined, paragraph, section, table
 
 _RUNS = ("bench", "simulate")

@@ -6,17 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from dvabatch.reporting.canonical import pretty
+from dvabatch.reporting.series import is_simulated
 
 from .cells import number
 from .markup import NOTHING, Column, Html, code, element, facts, folded, paragraph, section, table
 
 _MOST_FACTS: Final = 200
 _LONGEST_CONFIG: Final = 200_000
-
-
-def is_simulated(report: Mapping[str, Any]) -> bool:
-    """Whether any run took place in virtual time."""
-    return any(run.get("admission") == "simulated" for run in report["runs"])
 
 
 def environment_section(report: Mapping[str, Any]) -> Html:

@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from dvabatch.reporting.ends import ends_of, unanswered_lines
 from dvabatch.reporting.labels import load_label, policy_id, policy_labels
-from dvabatch.reporting.series import Point
+from dvabatch.reporting.series import Point, is_simulated
 
 from .cells import mark, number, share
-from .machine import is_simulated
 from .markup import NOTHING, Column, Html, Row, folded, items, joined, paragraph, section, table
 
 _MOST_ROWS: Final = 200
