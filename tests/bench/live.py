@@ -61,25 +61,34 @@ def _throughput(scale: Scale, display: _TimedDisplay) -> Iterator[Figure]:
     """All queries at once: the driver then never waits, and what the display takes is missing from its throughput.
 
     Other work on the host changes throughput by far more than the display does: the interval says how far to believe it. The
-    processor time of the display's thread, the longest that the driver can have to wait for it, is a figure of its own.
+    processor time of the same runs hardly knows of other work, and is what bounds throughput here. That of the
+    display's thread, the longest that the driver can have to wait for it, is a figure of its own.
     """
-    pairs = scale.pick(20, 3)
+    pairs = scale.pick(40, 3)
     without, shown = _in_turns(_AT_ONCE_RPS, scale.pick(30_000, 4_000), pairs, display, scale)
     rps = [[each["request_throughput_rps"] for each in runs] for runs in (without, shown)]
-    lost = sorted(1 - after / before for before, after in zip(*rps, strict=True))
-    # The interval of the median by order statistics, at 95 % by the binomial's normal approximation.
-    skipped = max(0, round(pairs / 2 - 0.98 * pairs**0.5) - 1)
-    yield Figure(
+    yield _of_pairs(
         "live display, throughput lost",
-        median(lost),
-        "of it",
-        TARGET,
-        detail=f"{median(rps[1]):,.0f} against {median(rps[0]):,.0f} queries/s in {pairs} pairs of runs; "
-        f"95 % from {lost[skipped]:+.1%} to {lost[-1 - skipped]:+.1%}",
+        [1 - after / before for before, after in zip(*rps, strict=True)],
+        f"{median(rps[1]):,.0f} against {median(rps[0]):,.0f} queries/s",
+    )
+    cpu_s = [[each["processor_s"] for each in runs] for runs in (without, shown)]
+    yield _of_pairs(
+        "live display, processor time added",
+        [after / before - 1 for before, after in zip(*cpu_s, strict=True)],
+        f"{median(cpu_s[1]):.3f} s against {median(cpu_s[0]):.3f} s a run",
     )
     yield Figure(
         "live display, its thread", median(display.busy), "of a core", TARGET, detail="processor time over time"
     )
+
+
+def _of_pairs(name: str, found: list[float], detail: str) -> Figure:
+    """The median, with its interval by order statistics: at 95 % by the binomial's normal approximation."""
+    ordered, pairs = sorted(found), len(found)
+    skipped = max(0, round(pairs / 2 - 0.98 * pairs**0.5) - 1)
+    detail += f" in {pairs} pairs of runs; 95 % from {ordered[skipped]:+.1%} to {ordered[-1 - skipped]:+.1%}"
+    return Figure(name, median(ordered), "of it", TARGET, detail=detail)
 
 
 def _lateness(scale: Scale, display: _TimedDisplay) -> Figure:
@@ -130,7 +139,9 @@ def _bench(rate_rps: int, queries: int) -> Iterator[Callable[[Display | None], d
 
             def serve(display: Display | None) -> dict[str, Any]:
                 bed.display = display
-                return summarise(bed.run(contender, point, schedule).measured)
+                began_s = time.process_time()
+                measured = bed.run(contender, point, schedule).measured
+                return {**summarise(measured), "processor_s": time.process_time() - began_s}
 
             yield serve
 
