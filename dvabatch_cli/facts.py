@@ -84,6 +84,7 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
         "wake_us": costs.wake_ns / 1e3,
         "one_host": costs.one_host,
         "slowdown": table.get("slowdown"),
+        "crowding": table.get("crowding"),
         "whole": whole.get("None", whole) or None,
         "slicing_tax": dict(ground.slicing_tax) or None,
         "capacity_rps": ground.capacity_rps,

@@ -27,7 +27,7 @@ def grid_of(options: AnyPolicy, limits: Limits) -> list[AnyPolicy]:
 
 def sizes_up_to(most: int, sizes: Sequence[int] = BATCHES) -> list[int]:
     """The grid's batch sizes that exist, and the largest itself."""
-    return sorted({min(size, most) for size in sizes})
+    return sorted({min(size, most) for size in (*sizes, most)})
 
 
 def _entering(options: AnyPolicy, limits: Limits) -> Iterator[Mapping[str, object]]:

@@ -2,8 +2,8 @@
 
 Its JSON form is the latency table of configs/tables/: `stages` (or `lanes`, by longest length, each with `stages`), per
 stage `latency_ms` and `share` by batch size, and beside them `whole`, `batch_sizes`, `launch_us`, `boundary_us`,
-`copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `one_host` and `slowdown`. What a table leaves out costs 0; a missing share
-is 1, a missing slowdown is the sum.
+`copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `one_host`, `slowdown` and `crowding`. What a table leaves out costs 0; a
+missing share is 1, a missing slowdown is the sum. Where there is a `crowding`, it goes before the slowdown.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import json
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
+from dvabatch.batching.crowding import Crowding
+from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
 
 NS_PER_MS: Final = 1_000_000
@@ -26,31 +27,6 @@ _MOST_TABLED: Final = 1 << 21  # lanes x stages x batch sizes, some hundred byte
 _LONGEST_NS: Final = 10**15  # of one stage, or one cost: eleven days, so that a launch's sum stays inside 64 bits
 _MOST_SHARES: Final = 4096.0  # in flight at once
 _SLOWEST: Final = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A figure by batch size or by load: linear between the measured points, which rise strictly in x."""
-
-    points: tuple[tuple[float, float], ...]
-
-    def __post_init__(self) -> None:
-        xs = [x for x, _ in self.points]
-        if not xs or any(b <= a for a, b in pairwise(xs)):
-            raise ProfileError(f"a curve needs one or more points in rising order, got {xs}")
-
-    def at(self, x: float) -> float:
-        """The value at x; left of the first point, the first; right of the last, the last segment continued."""
-        points = self.points
-        if x <= points[0][0] or len(points) == 1:
-            return points[0][1]
-        i = min(bisect_left(points, (x,)), len(points) - 1)
-        (x0, y0), (x1, y1) = points[i - 1], points[i]
-        return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
-
-    def times(self, factor: float) -> Curve:
-        """The same curve, every value multiplied."""
-        return Curve(tuple((x, factor * y) for x, y in self.points))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +46,17 @@ class Costs:
     copy_ns_per_row: int = 0  # moving one row between buffer sets
     transfer_ns_per_row: int = 0  # bringing one row of a fresh batch to the device, and its answer back
     wake_ns: int = 0  # what it adds to a launch that host and device were idle before it
-    one_host: bool = False  # one thread does all of the host's part: launches wait for each other there
+    one_host: bool = (
+        False  # one thread does all of the host's part, one line all transfers: launches wait for each other there
+    )
 
-    def host_ns(self, first_stage: int, rows: int) -> int:
+    def host_ns(self, first_stage: int) -> int:
         """What the host does for a launch, before any rows are copied for it and unless everything was idle."""
-        return self.boundary_ns if first_stage else self.launch_ns + rows * self.transfer_ns_per_row
+        return self.boundary_ns if first_stage else self.launch_ns
+
+    def transfer_ns(self, first_stage: int, rows: int) -> int:
+        """What brings the rows of a launch to the device, and their answers back, after the host has done its part."""
+        return 0 if first_stage else rows * self.transfer_ns_per_row
 
     def at_speed(self, factor: float) -> Costs:
         """Where everything takes `factor` times as long."""
@@ -100,7 +82,7 @@ class Profile:
 
     __slots__ = (
         "_exists", "_share", "_slowdown", "_stage_ns", "_whole_ns",
-        "batch_sizes", "costs", "curves", "digest", "lanes", "max_batch", "name", "source", "stages", "whole",
+        "batch_sizes", "costs", "crowding", "curves", "digest", "lanes", "max_batch", "name", "source", "stages", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +95,7 @@ class Profile:
         costs: Costs | None = None,
         slowdown: Curve | None = None,
         source: str = "",
+        crowding: Mapping[int, Curve] | None = None,
     ) -> None:
         """`curves[lane][stage]`; `lanes` are the longest length of each, rising, or (None,) for a model without lengths.
 
@@ -142,6 +125,7 @@ class Profile:
             raise ProfileError(
                 f"{name}: slowdown goes beyond {_SLOWEST:g}, wanted by how much launches slow each other down"
             )
+        self.crowding = None if crowding is None else Crowding(crowding, self.max_batch)
         self.whole = tuple(whole) if whole else (None,) * len(self.lanes)
         sizes = range(self.max_batch + 1)
         exists = [self._next_size(b) for b in sizes]
@@ -196,6 +180,12 @@ class Profile:
         """
         return max(1.0, shares if self._slowdown is None else self._slowdown.at(shares))
 
+    def device_ns(self, batch: int, lane: int) -> float:
+        """How much of the device the whole of a batch takes: its time, weighed with its share."""
+        return sum(
+            share[batch] * stage[batch] for share, stage in zip(self._share[lane], self._stage_ns[lane], strict=True)
+        )
+
     def capacity_rps(self, max_batch: int, mix: Sequence[float] | None = None) -> float:
         """1 / sum over lanes of p · min T(lane, b)/b for b up to `max_batch`: the whole model, one launch at a time."""
         if mix is None:
@@ -222,6 +212,7 @@ class Profile:
             self.costs.at_speed(factor),
             self._slowdown,
             self.source,
+            None if self.crowding is None else self.crowding.by_size,
         )
 
     def to_table(self) -> dict[str, object]:
@@ -250,6 +241,8 @@ class Profile:
             table["one_host"] = True
         if self._slowdown is not None:
             table["slowdown"] = {repr(x): y for x, y in self._slowdown.points}
+        if self.crowding is not None:
+            table["crowding"] = {str(size): _plain(curve) for size, curve in self.crowding.by_size.items()}
         return table
 
     @classmethod
@@ -306,6 +299,7 @@ class Profile:
             ),
             _curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,
             str(table.get("source", "")),
+            _crowding(table["crowding"], f"{name}: crowding") if "crowding" in table else None,
         )
 
 
@@ -347,6 +341,13 @@ def _curve(value: object, at: str) -> Curve:
     if not points or points[0][0] <= 0:
         raise ProfileError(f"{at}: wanted one or more positive sizes, got {[x for x, _ in points]}")
     return Curve(tuple(points))
+
+
+def _crowding(value: object, at: str) -> dict[int, Curve]:
+    found = _mapping(value, at)
+    if not found:
+        raise ProfileError(f"{at} is empty, wanted slowdowns by batch size and number at once")
+    return {_integer(size, at): _curve(of_size, f"{at}.{size}") for size, of_size in found.items()}
 
 
 def _mapping(value: object, at: str) -> Mapping[str, object]:

@@ -26,7 +26,7 @@ WHATS: Final[tuple[What, ...]] = (
     "queued",  # its batch stood before a stage, or its launch behind another one
     "held",  # its batch waited for its tail
     "copied",  # rows were moved for its batch
-    "launched",  # the host handed the launch over, behind others where one thread does
+    "launched",  # the host handed the launch over and its rows were transferred, behind others where one thread and line do
     "computed",
     "answered",  # from the launch's end to the answer: the driver
 )
@@ -114,6 +114,7 @@ class Accounts:
         self._copying_ns: dict[int, int] = {}  # by buffer set, until its next launch
         self._quiet_ns = -1
         self._host_free_ns = 0  # when one thread that does all of the host's part is through with it
+        self._line_free_ns = 0  # when the line to the device is
 
     def follow(self, step: Step) -> None:
         """One more call."""
@@ -141,17 +142,23 @@ class Accounts:
                 buffer_set, copying_ns = command.target.buffer_set, command.source.rows * costs.copy_ns_per_row
                 self._copying_ns[buffer_set] = self._copying_ns.get(buffer_set, 0) + copying_ns
             elif type(command) is Launch and command.after is None:
-                host_ns = costs.host_ns(command.first_stage, len(command.query_ids))
+                host_ns = costs.host_ns(command.first_stage)
                 if not self._begun and self._quiet_ns < step.now_ns:
                     host_ns += costs.wake_ns
-                self._begin(command, host_ns, step.now_ns)
+                transfer_ns = costs.transfer_ns(command.first_stage, len(command.query_ids))
+                self._begin(command, host_ns, step.now_ns, transfer_ns)
 
-    def _begin(self, launch: Launch, host_ns: int, now_ns: int) -> None:
+    def _begin(self, launch: Launch, host_ns: int, now_ns: int, transfer_ns: int = 0) -> None:
         copying_ns = self._copying_ns.pop(launch.place.buffer_set, 0)
-        if self._profile.costs.one_host and copying_ns + host_ns:
-            free_ns = max(self._host_free_ns, now_ns)
-            self._host_free_ns = free_ns + copying_ns + host_ns
-            host_ns += free_ns - now_ns
+        if not self._profile.costs.one_host:
+            host_ns += transfer_ns
+        else:
+            there_ns = now_ns
+            if copying_ns + host_ns:
+                there_ns = self._host_free_ns = max(self._host_free_ns, now_ns) + copying_ns + host_ns
+            if transfer_ns:
+                there_ns = self._line_free_ns = max(self._line_free_ns, there_ns) + transfer_ns
+            host_ns = there_ns - now_ns - copying_ns
         self._own_ns[launch.id] = copying_ns, host_ns
         self._begun[launch.id] = launch
 

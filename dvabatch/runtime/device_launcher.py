@@ -19,6 +19,9 @@ from engines.device import Device, DeviceError, Module
 from engines.errors import EngineError
 
 ROOM_FOR_GRAPHS = 32768
+_CONNECTIONS = (
+    32  # that the driver opens to a device (engines/cuda.py): streams beyond share one, and wait for each other
+)
 
 
 class DeviceLauncher:
@@ -38,7 +41,9 @@ class DeviceLauncher:
         self.graphs = Graphs(graphs)
         self.spans = Spans(device, modules, table, self.graphs)
         self._transfers = Transfers(device, table)
-        self._tracks = Tracks(device, len(modules), table.sets)
+        # More launches than sets are under way where late queries catch up: behind another one they would hold up their batch.
+        self.more_tracks = max(0, min(table.sets // 2, (_CONNECTIONS - 1) // 2 - table.sets))
+        self._tracks = Tracks(device, len(modules), table.sets + self.more_tracks)
         self._events: list[on_device.Event] = []  # free ones
         self._news: list[Event] = []
         self._lost: str | None = None  # why nothing runs any more
@@ -108,6 +113,11 @@ class DeviceLauncher:
     def prepare(self, buffer_set: int, lane: int, size: int) -> None:
         """Captures what a batch of this size will need at the beginning of a set, and elsewhere."""
         self.spans.prepare(self._tracks.at(buffer_set), Place(buffer_set, 0, size), lane)
+
+    def prepare_more(self, lane: int, size: int) -> None:
+        """Captures what a batch of this size will need on the tracks that belong to no set."""
+        for index in range(self._table.sets, self._table.sets + self.more_tracks):
+            self.spans.prepare_elsewhere(self._tracks.at(index), Place(0, 0, size), lane)
 
     def repeat(self, track: int, first: int, last: int, place: Place, lane: int) -> None:
         """Queues a span of stages on a track, for timing: nothing is uploaded, downloaded or reported."""

@@ -1,8 +1,8 @@
 """The simulator's device: launches share it, and slow each other down when it is full.
 
 Every launch goes through phases of (work in nanoseconds, device share). While two or more are in flight, all work slows down
-by the profile's `slowdown(sum of their shares)`. A phase of share 0 is the host's: it takes its time whatever runs on the
-device; with one thread for all of them, they follow one another.
+by the profile's `slowdown(sum of their shares)`. A phase of share `HOST` is the host's, one of `TRANSFER` is on the way to the
+device: each takes its time whatever runs there; with one thread and one line for all of them, they follow one another.
 
 All work on the device slows down alike, so one clock of *work done* serves for all of it: it runs slower than time while the
 device is crowded, and a phase ends when that clock has advanced by its work. Nothing is updated but the clock.
@@ -17,7 +17,8 @@ from typing import TypeAlias
 
 from dvabatch.runtime.instants import NEVER
 
-Phases: TypeAlias = Sequence[tuple[int, int]]  # (work in ns, device share in parts of FULL)
+Phases: TypeAlias = Sequence[tuple[int, int]]  # (work in ns, device share in parts of FULL, or HOST, or TRANSFER)
+HOST, TRANSFER = 0, -1
 _DONE_NS = 0.5  # what is left of a phase below this is rounding: instants are whole nanoseconds
 FULL = 1_000_000  # a whole device; shares are integers, so that what was added is taken away exactly
 
@@ -31,7 +32,10 @@ class DeviceModel:
     def __init__(self, slowdown: Callable[[float], float], *, one_host: bool = False) -> None:
         self._slowdown = slowdown
         self._one_host = one_host
-        self._host_free_ns = 0  # when that one thread will have done what it was given so far
+        self._free_ns = {
+            HOST: 0,
+            TRANSFER: 0,
+        }  # when that one thread, and that line, will have done what they were given so far
         self._on_device: list[_OnDevice] = []  # a heap
         self._on_host: list[_OnHost] = []  # a heap
         self._shares = 0
@@ -79,7 +83,7 @@ class DeviceModel:
                 finished.append(launch_id)
             else:
                 self._enter(launch_id, phase + 1, phases)
-        while on_host and on_host[0][0] <= now_ns:  # the one phase on the host comes first: the device follows
+        while on_host and on_host[0][0] <= now_ns:  # the device follows
             _, launch_id, phase, phases = heapq.heappop(on_host)
             self._enter(launch_id, phase + 1, phases)
         if finished:
@@ -99,14 +103,18 @@ class DeviceModel:
 
     def _enter(self, launch_id: int, phase: int, phases: Phases) -> None:
         work_ns, share = phases[phase]
-        if share:
+        if share > 0:
             heapq.heappush(self._on_device, (self._work_ns + work_ns, launch_id, phase, phases))
             shares = self._shares = self._shares + share
             self._slow = 1.0 if len(self._on_device) < 2 else self._slowness(shares)
         else:
-            begin_ns = max(self._now_ns, self._host_free_ns) if self._one_host else self._now_ns
-            self._host_free_ns = begin_ns + work_ns
-            heapq.heappush(self._on_host, (self._host_free_ns, launch_id, phase, phases))
+            self._enter_line(launch_id, phase, phases)
+
+    def _enter_line(self, launch_id: int, phase: int, phases: Phases) -> None:
+        work_ns, line = phases[phase]
+        begin_ns = max(self._now_ns, self._free_ns[line]) if self._one_host else self._now_ns
+        self._free_ns[line] = begin_ns + work_ns
+        heapq.heappush(self._on_host, (begin_ns + work_ns, launch_id, phase, phases))
 
     def _slowness(self, shares: int) -> float:
         slow = self._known.get(shares)

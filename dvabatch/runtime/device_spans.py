@@ -53,6 +53,10 @@ class Spans:
         for stage in range(self.last + 1):
             if self.last:
                 self.run(track, stage, stage, place, lane)
+        self.prepare_elsewhere(track, place, lane)
+
+    def prepare_elsewhere(self, track: Track, place: Place, lane: int) -> None:
+        """Only on the track's own rows."""
         self._bounce(track, 0, self.last, place, lane)
         track.stream.synchronize()
 

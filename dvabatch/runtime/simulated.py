@@ -12,7 +12,8 @@ from dvabatch.batching.events import Event, LaunchFailed, LaunchFinished, QueryA
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
-from dvabatch.runtime.device_model import FULL, DeviceModel, Phases
+from dvabatch.runtime.crowded_device import CrowdedDevice
+from dvabatch.runtime.device_model import FULL, HOST, TRANSFER, DeviceModel, Phases
 from dvabatch.runtime.faults import Fate, Faults
 from dvabatch.runtime.instants import NEVER
 from dvabatch.runtime.journal import Integers, Journal, Outcome
@@ -25,9 +26,9 @@ _CHUNK = 16_384
 class SimulatedDriver:
     """Runs one schedule to its end in virtual time.
 
-    What a launch costs: the host's time first, which takes no device share (`launch_ns` and the transfer of its rows for a
-    fresh batch, `boundary_ns` for one that continues, `copy_ns_per_row` for rows that were copied for it, `wake_ns` where
-    everything was idle), then T of each stage at its share. A launch queued behind another starts when that one ends, at no
+    What a launch costs: the host's time first, which takes no device share (`launch_ns` for a fresh batch, `boundary_ns` for
+    one that continues, `copy_ns_per_row` for rows that were copied for it, `wake_ns` where everything was idle), the transfer
+    of a fresh batch's rows, then T of each stage at its share. A launch queued behind another starts when that one ends, at no
     cost of its own.
     """
 
@@ -45,7 +46,8 @@ class SimulatedDriver:
         self._machine = machine
         self._profile = profile or machine.profile
         self._recorder = recorder
-        self._device = DeviceModel(self._profile.slowdown, one_host=self._profile.costs.one_host)
+        self._crowded = None if self._profile.crowding is None else CrowdedDevice(self._profile)
+        self._device = self._crowded or DeviceModel(self._profile.slowdown, one_host=self._profile.costs.one_host)
         self._wake_ns = self._profile.costs.wake_ns
         self._phases: dict[tuple[int, int, int, int, bool], Phases] = {}
         self._copying_ns: dict[int, int] = {}  # by target set, until its next launch
@@ -218,13 +220,18 @@ class SimulatedDriver:
         if fate is not None and fate.ends_at is not None:
             last = fate.ends_at - 1 if fate.hangs else fate.ends_at
         profile = self._profile
-        host_ns = 0 if queued else profile.costs.host_ns(first, batch)
-        phases: list[tuple[int, int]] = [(host_ns, 0)] if host_ns else []
+        phases: list[tuple[int, int]] = []
+        if not queued:
+            before = (profile.costs.host_ns(first), HOST), (profile.costs.transfer_ns(first, batch), TRANSFER)
+            phases += [phase for phase in before if phase[0]]
         for stage in range(first, last + 1):
             work_ns = profile.stage_ns(stage, batch, lane)
             if fate is not None:
                 work_ns = round(work_ns * fate.factor(stage))
-            share = max(1, round(profile.share(stage, batch, lane) * FULL))
+            if self._crowded is not None:
+                share = self._crowded.kind(profile.padded(batch), lane)
+            else:
+                share = max(1, round(profile.share(stage, batch, lane) * FULL))
             if phases and phases[-1][1] == share:
                 work_ns += phases.pop()[0]
             phases.append((work_ns, share))
@@ -233,9 +240,9 @@ class SimulatedDriver:
 
 def _after(host_ns: int, phases: Phases) -> Phases:
     """With more for the host to do first: all that it does for a launch is one phase, which no other launch comes between."""
-    if phases[0][1] == 0:
-        return ((phases[0][0] + host_ns, 0), *phases[1:])
-    return ((host_ns, 0), *phases)
+    if phases[0][1] == HOST:
+        return ((phases[0][0] + host_ns, HOST), *phases[1:])
+    return ((host_ns, HOST), *phases)
 
 
 def _queries(arrivals_ns: Integers, lengths: Integers | None, deadline_ns: int | None) -> Iterator[Query]:

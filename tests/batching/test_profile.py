@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
-from dvabatch.batching.profile import Costs, Curve, Profile
+from dvabatch.batching.profile import Costs, Profile
 
 MS = 1_000_000
 

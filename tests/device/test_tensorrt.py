@@ -68,7 +68,9 @@ def test_answers_of_every_policy_are_those_of_the_cpu(
     done = dvabatch("bench", made, "-o", tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["engine"]["backend"] == "tensorrt", done.err
-    assert {run["policy"] for run in report["runs"]} >= {policy["scheduler_type"] for policy in POLICIES}
+    assert {run["policy"]["scheduler_type"] for run in report["runs"]} >= {
+        policy["scheduler_type"] for policy in POLICIES
+    }
     assert report["correctness"]["checked"] == len(report["runs"]) * 200
     assert report["correctness"]["max_rel_error"] <= tolerance
     assert all(bool(run["graphs"]["hits"]) == graphs for run in report["runs"])

@@ -53,6 +53,10 @@ def test_every_stage_lane_size_and_cost_is_there(lanes: tuple[int | None, ...]) 
     assert sorted(run.slicing_tax) == [1, 2, 4]
     assert profile.costs.copy_ns_per_row > 0
     assert 1.0 <= profile.slowdown(0.5) <= profile.slowdown(1.0) <= profile.slowdown(3.0)
+    assert profile.crowding is not None
+    assert {size: [x for x, _ in curve.points] for size, curve in profile.crowding.by_size.items()} == {
+        size: [2, 4] for size in (1, 2, 4)
+    }
     assert "fake 1" in profile.source
     assert any("at once" in line for line in told)
 
@@ -60,15 +64,18 @@ def test_every_stage_lane_size_and_cost_is_there(lanes: tuple[int | None, ...]) 
 def test_one_executor_has_the_device_to_itself() -> None:
     run, _, _ = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=1))
     assert {run.profile.share(0, batch, 0) for batch in range(1, MAX_BATCH + 1)} == {1.0}
+    assert run.profile.crowding is None
 
 
 def test_warming_up_captures_every_size_of_every_set_once() -> None:
     limits = Limits(STAGES, MAX_BATCH, buffer_sets=3, executors_per_stage=2)
     _, launcher, _ = profiled(limits)
     before = len(launcher.graphs)
-    assert len(list(warmed(launcher, limits))) == 3
-    # In place: the whole span and each stage; on the track's own rows: each stage.
-    assert len(launcher.graphs) == limits.buffer_sets * MAX_BATCH * (1 + 2 * STAGES)
+    assert len(list(warmed(launcher, limits))) == 3 + 1
+    assert launcher.more_tracks == 1
+    # In place: the whole span and each stage; on a track's own rows: each stage.
+    in_place, elsewhere = limits.buffer_sets * (1 + STAGES), (limits.buffer_sets + launcher.more_tracks) * STAGES
+    assert len(launcher.graphs) == MAX_BATCH * (in_place + elsewhere)
     assert before <= len(launcher.graphs)
     launcher.graphs.forget_counts()
     list(warmed(launcher, limits))

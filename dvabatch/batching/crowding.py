@@ -1,0 +1,62 @@
+"""By how much launches of different batch sizes slow each other down.
+
+A device takes the kernels of what is in flight by turns, not time by turns: a launch waits at each of its kernels for one of
+every other launch. So what slows it down is the device time that the others need for all their kernels, in units of its own:
+a small batch suffers beside a large one, which hardly notices. A full device then takes as long for either.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Final
+
+from dvabatch.batching.curve import Curve
+from dvabatch.batching.errors import ProfileError
+
+_SLOWEST: Final = 1e6
+
+
+class Crowding:
+    """Slowdown curves by batch size: 2 to the slowdown of two alike at once, 4 to that of four, and so on."""
+
+    __slots__ = ("_curves", "by_size")
+
+    def __init__(self, by_size: Mapping[int, Curve], max_batch: int) -> None:
+        """Between the sizes measured, curves are interpolated.
+
+        Raises:
+            ProfileError: sizes that were not measured with the same numbers at once, or slowdowns that fall or lie below 1.
+        """
+        counts = {tuple(x for x, _ in curve.points) for curve in by_size.values()}
+        if len(counts) != 1:
+            raise ProfileError(f"crowding needs one or more sizes with the same numbers at once, got {sorted(counts)}")
+        self.by_size = dict(sorted(by_size.items()))
+        for size, curve in self.by_size.items():
+            slowdowns = [y for _, y in curve.points]
+            if curve.points[0][0] <= 1 or not 1 <= slowdowns[0] <= slowdowns[-1] <= _SLOWEST:
+                raise ProfileError(
+                    f"crowding.{size}: slowdowns of 2 or more at once lie from 1 to {_SLOWEST:g}, got {curve.points}"
+                )
+            if any(b < a for a, b in pairwise(slowdowns)):
+                raise ProfileError(f"crowding.{size}: more at once are never faster, got {curve.points}")
+        self._curves = [self._between(batch) for batch in range(max_batch + 1)]
+
+    def _between(self, batch: int) -> Curve:
+        sizes = list(self.by_size)
+        i = bisect_left(sizes, batch)
+        if i == 0 or i == len(sizes):
+            return _from_one(self.by_size[sizes[min(i, len(sizes) - 1)]].points)
+        below, above = sizes[i - 1], sizes[i]
+        part = (batch - below) / (above - below)
+        pairs = zip(self.by_size[below].points, self.by_size[above].points, strict=True)
+        return _from_one(tuple((x, low + part * (high - low)) for (x, low), (_, high) in pairs))
+
+    def slowdown(self, batch: int, crowd: float) -> float:
+        """Of a launch of `batch` rows. `crowd` is the device time in flight, its own included, in units of its own."""
+        return min(_SLOWEST, self._curves[batch].at(crowd))
+
+
+def _from_one(points: tuple[tuple[float, float], ...]) -> Curve:
+    return Curve(((1.0, 1.0), *points))

@@ -1,0 +1,96 @@
+"""The simulator's device where large launches slow small ones down more than the other way round."""
+
+from __future__ import annotations
+
+import math
+
+from dvabatch.batching.profile import Profile
+from dvabatch.runtime.device_model import DeviceModel, Phases
+from dvabatch.runtime.instants import NEVER
+
+
+class _Flight:
+    """A launch on the device, in one of its phases."""
+
+    __slots__ = ("left_ns", "phase", "phases", "slow")
+
+    def __init__(self, phase: int, phases: Phases) -> None:
+        self.phase = phase
+        self.phases = phases
+        self.left_ns: float = phases[phase][0]  # of its work, alone on the device
+        self.slow = 1.0
+
+
+class CrowdedDevice(DeviceModel):
+    """Each launch has a speed of its own, by the profile's crowding.
+
+    A phase's second figure is not a share but `kind(batch, lane)`, or that of a line as ever.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__(profile.slowdown, one_host=profile.costs.one_host)
+        assert profile.crowding is not None, "the profile knows only of shares"
+        self._crowding = profile.crowding
+        self._sizes = profile.max_batch + 1
+        self._device_ns = [
+            profile.device_ns(batch, lane) for lane in range(len(profile.lanes)) for batch in range(self._sizes)
+        ]
+        self._flights: dict[int, _Flight] = {}
+        self._crowd_ns = 0.0  # device time of all that is in flight
+
+    def kind(self, batch: int, lane: int) -> int:
+        """Stands for launches of this size in this lane; above 0."""
+        return lane * self._sizes + batch
+
+    @property
+    def next_ns(self) -> int:
+        soonest = self._on_host[0][0] if self._on_host else NEVER
+        if not self._flights:
+            return soonest
+        left_ns = min(flight.left_ns * flight.slow for flight in self._flights.values())
+        return min(soonest, self._now_ns + max(0, math.ceil(left_ns - 1e-3)))
+
+    def is_idle(self, now_ns: int) -> bool:
+        return not self._flights and super().is_idle(now_ns)
+
+    def advance(self, now_ns: int) -> list[int]:
+        if now_ns != self._now_ns:
+            self._tick(now_ns)
+        finished: list[int] = []
+        over = [launch_id for launch_id, flight in self._flights.items() if flight.left_ns * flight.slow < 1.0]
+        for launch_id in over:
+            flight = self._flights.pop(launch_id)
+            if flight.phase + 1 == len(flight.phases):
+                finished.append(launch_id)
+            else:
+                self._enter(launch_id, flight.phase + 1, flight.phases)
+        if over:
+            self._weigh()
+        finished += super().advance(now_ns)
+        if finished:
+            self._quiet_ns = now_ns
+            finished.sort()
+        return finished
+
+    def _tick(self, now_ns: int) -> None:
+        elapsed_ns = now_ns - self._now_ns
+        if self._flights:
+            self.busy_ns += elapsed_ns
+            for flight in self._flights.values():
+                flight.left_ns -= elapsed_ns / flight.slow
+        super()._tick(now_ns)
+
+    def _enter(self, launch_id: int, phase: int, phases: Phases) -> None:
+        if phases[phase][1] > 0:
+            self._flights[launch_id] = _Flight(phase, phases)
+            self._weigh()
+        else:
+            self._enter_line(launch_id, phase, phases)
+
+    def _weigh(self) -> None:
+        """Who is in flight has changed, and with it all speeds."""
+        kinds = [flight.phases[flight.phase][1] for flight in self._flights.values()]
+        crowd_ns = sum(self._device_ns[kind] for kind in kinds)
+        for flight, kind in zip(self._flights.values(), kinds, strict=True):
+            batch = kind % self._sizes
+            flight.slow = self._crowding.slowdown(batch, crowd_ns / self._device_ns[kind]) if len(kinds) > 1 else 1.0
