@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+import numpy as np
 
 from dvabatch.batching.limits import Limits
 from dvabatch.runtime.device_launcher import ROOM_FOR_GRAPHS, DeviceLauncher
@@ -38,6 +40,7 @@ from slicer import CheckedStages, Manifest, TensorSpec
 Say = Callable[[str], None]
 Tensors: TypeAlias = tuple[TensorSpec, ...]
 QUICK_ON_HOST = Effort(budget_s=0.3, least=2, most=7)
+_POOL: Final = 64  # payloads, as many as a run has
 QUICK_ON_GPU = DeviceEffort(budget_s=0.01, rounds=3, queries=30)
 
 
@@ -213,8 +216,10 @@ def gpu_profile_of(
             outputs = [tensor.name for tensor in prepared.manifest.outputs]
             whole_table = DeviceTable(device, lay_out_modules([whole], examples, outputs), 1, limits.max_batch)
             whole_launcher = DeviceLauncher(device, [whole], whole_table, graphs=prepared.graphs)
-            pinned = {name: stages[0].pin(value[0]) for name, value in examples[0].items()}
-            stages[0].serve(lambda _: pinned, {})
+            # As in a run: a pool in which neighbours follow each other, so that a batch of them is one transfer.
+            pool = {name: stages[0].pin(np.repeat(value[:1], _POOL, axis=0)) for name, value in examples[0].items()}
+            payloads = [{name: rows[index] for name, rows in pool.items()} for index in range(_POOL)]
+            stages[0].serve(lambda query_id: payloads[query_id % _POOL], {})
             return DeviceProfiler(
                 prepared.manifest.name, f"{prepared.version} on {prepared.gpu}, {prepared.precision}", stages,
                 whole_launcher, limits, examples, effort=effort, progress=say,

@@ -40,6 +40,7 @@ from slicer.load import content_sha256, sha256_of
 
 Say = Callable[[str], None]
 _MAX_TABLE_BYTES = 4 << 20
+_MEASURED = 2  # how profiles are measured: those kept from another way are measured again
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +268,7 @@ def kept_profile(
     """The profile of these engines, limits and `facts` of the machine from the workspace; measured and kept otherwise."""
     engines = [engine.key for engine in prepared.engines]
     bounds = [limits.max_batch, limits.executors_per_stage, limits.buffer_sets, list(limits.lanes)]
-    said = json.dumps([engines, *facts, *bounds, __version__])
+    said = json.dumps([engines, *facts, *bounds, __version__, _MEASURED])
     file = prepared.folder / f"profile-{hashlib.sha256(said.encode()).hexdigest()[:12]}.json"
     found = None if again else _read_profile(file)
     if found is not None:

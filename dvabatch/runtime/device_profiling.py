@@ -223,12 +223,12 @@ class DeviceProfiler:
         one_by_one = Normal(FillOrWait(1, 0, 1))
         busy_ns = self._through_driver(draft, one_by_one, 1, queued=True)
         lone_ns = self._through_driver(draft, one_by_one, 1)
-        full_ns = self._through_driver(draft, Normal(FillOrWait(most, 0, 1)), most)
+        full_ns = self._through_driver(draft, Normal(FillOrWait(most, 0, 1)), most, queued=True)
         steps_ns = self._through_driver(draft, OneByOne(), 1)
         boundaries = max(1, self._limits.last_stage)
         row_ns = 0.0
         if most > 1:
-            of_rows_ns = full_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (lone_ns - direct_ns)
+            of_rows_ns = full_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (busy_ns - direct_ns)
             row_ns = max(0.0, of_rows_ns / (most - 1))
         return Costs(
             launch_ns=max(0, round(busy_ns - direct_ns - row_ns)),
