@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from slicer.options import AUTO, SliceOptions, usable_threads
 from slicer.payoff import MOST_STAGES, best_of, offers, said
 from slicer.probe import Probe, probe
 from slicer.samples import Values, ceilings, free_sizes, rows
+from slicer.scratch import scratch
 from slicer.segments import time_segments
 from slicer.sessions import Session
 from slicer.signature import Input, bind_arguments, read_inputs, write_inputs
@@ -64,37 +64,35 @@ def slice_model(model: Path, out: Path, options: SliceOptions, progress: Callabl
     """
     model = model.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    # Beside the goal, so that finished files move there in one step each.
-    with tempfile.TemporaryDirectory(prefix=".slicing-", dir=out) as name:
-        scratch = Path(name)
-        outside = take_model(model, scratch)
-        found = analyse(scratch / MODEL_FILE, options, progress, called=model)
+    with scratch(out) as work:
+        outside = take_model(model, work)
+        found = analyse(work / MODEL_FILE, options, progress, called=model)
         if options.verify and not found.probe.answers_vary:
             raise SliceError(
                 "no answer of the model changes between requests, so comparing stages with it would prove nothing: "
                 "give it trained or random weights, or slice without the proof (verify=False) at your own risk"
             )
         if found.moved:
-            write_batch_first(scratch / MODEL_FILE, found.moved, found.ranks)
+            write_batch_first(work / MODEL_FILE, found.moved, found.ranks)
         cuts = choose_cuts(found, options, progress)
-        stages = _write_stages(found, cuts, scratch, options, progress)
+        stages = _write_stages(found, cuts, work, options, progress)
         manifest = Manifest(
             version=VERSION,
             name=model.stem,
             model_file=MODEL_FILE,
-            model_sha256=sha256_of(scratch / MODEL_FILE),
+            model_sha256=sha256_of(work / MODEL_FILE),
             inputs=_specs(found.graph.inputs, found.probe),
             outputs=_specs(found.graph.outputs, found.probe),
             shapes=dict(options.shapes),
             stages=stages,
             bind=dict(options.bind),
-            external={name: sha256_of(scratch / name) for name in outside},
+            external={name: sha256_of(work / name) for name in outside},
         )
         del found
-        write_manifest(manifest, scratch)
+        write_manifest(manifest, work)
         if options.verify:
-            _prove(scratch, options, progress)
-        publish(scratch, out, manifest)
+            _prove(work, options, progress)
+        publish(work, out, manifest)
     return read_manifest(out)
 
 

@@ -1,0 +1,54 @@
+"""The folder that slicing works in: empty, gone afterwards, and cleared of what was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slicer.scratch import scratch
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from slicer.scratch import scratch
+with scratch(Path(sys.argv[1])) as folder:
+    (folder / "large.onnx").write_bytes(b"0" * 1000)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_it_is_empty_and_gone_afterwards(tmp_path: Path) -> None:
+    with scratch(tmp_path) as folder:
+        assert folder.parent == tmp_path
+        assert list(folder.iterdir()) == []
+        (folder / "file").write_text("x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_gone_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="why"), scratch(tmp_path):
+        raise ValueError("why")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_slicing_left_is_cleared_and_nothing_else(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert (left / "large.onnx").exists()
+    others = [tmp_path / name for name in (".slicing-abc", ".slicing-another.host-1-x", "stages", ".slicing")]
+    for other in others:
+        other.mkdir()
+    link = tmp_path / left.name.replace(left.name.rsplit("-", 1)[1], "link")
+    link.symlink_to(others[0], target_is_directory=True)
+    with scratch(tmp_path) as mine, scratch(tmp_path) as beside:
+        assert not left.exists()
+        assert mine.exists(), "this one runs"
+        assert beside.exists()
+    assert sorted(tmp_path.iterdir()) == sorted([*others, link])
+    assert str(os.getpid()) in mine.name
