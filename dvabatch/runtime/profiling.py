@@ -7,13 +7,14 @@ a machine whose clock drifts does not favour one of them, and medians are taken.
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from dvabatch.batching.commands import Copy
 from dvabatch.batching.curve import Curve
@@ -36,6 +37,9 @@ from engines.priority import going_first
 
 _SHARE_FLOOR = 0.05
 _TURNS = 5  # of what is compared with each other
+_PASSES = 3  # over all sizes and lanes: a host's speed drifts, and no size is to be measured in a good moment only
+_NS_PER_S = 1e9
+_Instants: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,21 @@ def batch_sizes(max_batch: int) -> tuple[int, ...]:
     return tuple(sizes if sizes[-1] == max_batch else [*sizes, max_batch])
 
 
+class _Times:
+    """What stages and the whole model took, at one size in one lane."""
+
+    def __init__(self, stages: int) -> None:
+        self.stages_ns: list[list[int]] = [[] for _ in range(stages)]
+        self.whole_ns: list[int] = []
+
+    def stage_ms(self, stage: int) -> float:
+        return median(self.stages_ns[stage]) / NS_PER_MS
+
+    @property
+    def whole_ms(self) -> float:
+        return median(self.whole_ns) / NS_PER_MS
+
+
 class Profiler:
     """Measures open stages, and the open whole model beside them."""
 
@@ -98,42 +117,43 @@ class Profiler:
     def measure(self) -> ProfileRun:
         """The whole profile."""
         sizes = batch_sizes(self._limits.max_batch)
+        times: dict[tuple[int, int], _Times] = {}
+        for turn in range(_PASSES):
+            for lane in range(len(self._limits.lanes)):
+                for size in sizes:
+                    self._progress(
+                        f"timing stages and whole, {self._lane_name(lane)}batch {size} ({turn + 1} of {_PASSES})"
+                    )
+                    self._time_stages(lane, size, times.setdefault((lane, size), _Times(len(self._stages))))
         curves, wholes = [], []
-        chains: list[dict[int, float]] = []
         taxes: dict[int, list[float]] = {size: [] for size in sizes}
         for lane in range(len(self._limits.lanes)):
-            stage_ms: list[dict[int, float]] = [{} for _ in self._stages]
-            whole_ms, chain_ms = {}, {}
-            for size in sizes:
-                self._progress(f"timing stages and whole, {self._lane_name(lane)}batch {size}")
-                times, whole_ms[size] = self._time_stages(lane, size)
-                for stage, stage_time in enumerate(times):
-                    stage_ms[stage][size] = stage_time
-                chain_ms[size] = sum(times)
-                taxes[size].append(chain_ms[size] / whole_ms[size])
-            curves.append(stage_ms)
+            curves.append(
+                [{size: times[lane, size].stage_ms(stage) for size in sizes} for stage in range(len(self._stages))]
+            )
+            whole_ms = {size: times[lane, size].whole_ms for size in sizes}
             wholes.append(curve(whole_ms))
-            chains.append(chain_ms)
-        shares, slowdown = self._time_concurrency(sizes, chains[0])
-        share_curve = curve(shares)
-        draft = Profile(
-            self._name,
-            self._limits.lanes,
-            [[StageCurves(curve(by_size), share_curve) for by_size in lane] for lane in curves],
-            wholes,
-        )
+            for size in sizes:
+                taxes[size].append(sum(stage[size] for stage in curves[lane]) / whole_ms[size])
+        alone = curve(dict.fromkeys(sizes, 1.0))
+        draft = self._profile([[StageCurves(curve(stage), alone) for stage in lane] for lane in curves], wholes)
+        shares, slowdown = self._time_concurrency(draft, sizes)
         costs = self._time_costs(draft)
-        profile = Profile(
-            self._name,
-            draft.lanes,
-            draft.curves,
-            wholes,
-            None,
-            costs,
-            slowdown,
-            f"measured on {self._stages[0].version}",
+        share = curve(shares)
+        profile = self._profile(
+            [[StageCurves(stage.latency_ms, share) for stage in lane] for lane in draft.curves], wholes, costs, slowdown
         )
         return ProfileRun(profile, {size: sum(tax) / len(tax) for size, tax in taxes.items()})
+
+    def _profile(
+        self,
+        curves: Sequence[Sequence[StageCurves]],
+        wholes: Sequence[Curve],
+        costs: Costs | None = None,
+        slowdown: Curve | None = None,
+    ) -> Profile:
+        source = f"measured on {self._stages[0].version}"
+        return Profile(self._name, self._limits.lanes, curves, wholes, None, costs, slowdown, source)
 
     def _lane_name(self, lane: int) -> str:
         length = self._limits.lanes[lane]
@@ -141,9 +161,14 @@ class Profiler:
 
     def _fill(self, place: Place, lane: int) -> None:
         """Real rows everywhere: the example, run through all stages."""
-        for name, rows in self._table.rows(place, lane, self._table.layout.inputs).items():
-            rows[...] = self._examples[lane][name]
+        self._write_inputs(place, lane)
         self._run_chain(place, lane)
+
+    def _write_inputs(self, place: Place, lane: int) -> dict[str, Array]:
+        inputs = dict(self._table.rows(place, lane, self._table.layout.inputs))
+        for name, rows in inputs.items():
+            rows[...] = self._examples[lane][name]
+        return inputs
 
     def _run_chain(self, place: Place, lane: int) -> None:
         for stage in range(len(self._stages)):
@@ -154,33 +179,27 @@ class Profiler:
         inputs = self._table.rows(place, lane, layout.reads[stage])
         self._stages[stage].run(inputs, self._table.rows(place, lane, layout.writes[stage]))
 
-    def _time_stages(self, lane: int, size: int) -> tuple[list[float], float]:
-        """Milliseconds of each stage and of the whole model, interleaved."""
+    def _time_stages(self, lane: int, size: int, times: _Times) -> None:
+        """Adds nanoseconds of each stage and of the whole model, interleaved."""
         place = Place(0, 0, size)
-        self._fill(place, lane)
-        layout = self._table.layout
-        inputs = {name: rows.copy() for name, rows in self._table.rows(place, lane, layout.inputs).items()}
-        outputs = {name: rows.copy() for name, rows in self._table.rows(place, lane, layout.outputs).items()}
-        began_s = time.perf_counter()
-        self._whole.run(inputs, outputs)
-        once_s = time.perf_counter() - began_s
-        repeats = max(self._effort.least, min(self._effort.most, math.ceil(self._effort.budget_s / (2 * once_s))))
-        stage_ns: list[list[int]] = [[] for _ in self._stages]
-        whole_ns = []
-        for _ in range(repeats):
-            for stage, times in enumerate(stage_ns):
-                began_ns = time.perf_counter_ns()
-                self._run_stage(stage, place, lane)
-                times.append(time.perf_counter_ns() - began_ns)
-            began_ns = time.perf_counter_ns()
-            self._whole.run(inputs, outputs)
-            whole_ns.append(time.perf_counter_ns() - began_ns)
-        return [median(times) / NS_PER_MS for times in stage_ns], median(whole_ns) / NS_PER_MS
+        inputs = {name: rows.copy() for name, rows in self._write_inputs(place, lane).items()}
+        outputs = {
+            name: rows.copy() for name, rows in self._table.rows(place, lane, self._table.layout.outputs).items()
+        }
+        if not times.whole_ns:  # not counted: the first run of a shape finds room for it
+            self._run_chain(place, lane)
+            once_s = self._timed(lambda: self._whole.run(inputs, outputs)) / _NS_PER_S
+        else:
+            once_s = median(times.whole_ns) / _NS_PER_S
+        effort = self._effort
+        repeats = max(effort.least, min(effort.most, math.ceil(effort.budget_s / (2 * once_s))))
+        for _ in range(math.ceil(repeats / _PASSES)):
+            for stage, of_stage in enumerate(times.stages_ns):
+                of_stage.append(self._timed(lambda stage=stage: self._run_stage(stage, place, lane)))  # type: ignore[misc]
+            times.whole_ns.append(self._timed(lambda: self._whole.run(inputs, outputs)))
 
-    def _time_concurrency(
-        self, sizes: Sequence[int], chain_ms: Mapping[int, float]
-    ) -> tuple[dict[int, float], Curve | None]:
-        """Device shares from running two chains at once, and the slowdown curve from running more.
+    def _time_concurrency(self, draft: Profile, sizes: Sequence[int]) -> tuple[dict[int, float], Curve | None]:
+        """Device shares from running two batches at once, and the slowdown curve from running more, through the driver.
 
         Two launches of share u fill 2u of the device and take max(1, 2u) as long; so u is half of the slowdown of two.
         """
@@ -191,55 +210,31 @@ class Profiler:
         points: dict[float, list[float]] = {}
         for size in sizes:
             self._progress(f"running several at once, batch {size}")
-            shares[size] = min(1.0, max(_SHARE_FLOOR, self._slowed(2, size, chain_ms[size]) / 2))
+            shares[size] = min(1.0, max(_SHARE_FLOOR, self._slowed(draft, 2, size) / 2))
             if most > 2 and size in {sizes[0], sizes[len(sizes) // 2]}:
                 total = round(most * shares[size], 3)
                 if total > 1:
-                    points.setdefault(total, []).append(max(1.0, self._slowed(most, size, chain_ms[size])))
+                    points.setdefault(total, []).append(max(1.0, self._slowed(draft, most, size)))
         if not points:
             return shares, None
         return shares, Curve(((1.0, 1.0), *sorted((total, sum(slow) / len(slow)) for total, slow in points.items())))
 
-    def _slowed(self, count: int, size: int, chain_ms: float) -> float:
-        """By how much chains slow down when `count` run at once. Alone and together take turns: a host's speed drifts."""
+    def _slowed(self, draft: Profile, count: int, size: int) -> float:
+        """By how much batches slow down of which `count` are always under way. Alone and together take turns."""
+        lane = len(self._limits.lanes) // 2
+        once_ns = draft.span_ns(0, draft.stages - 1, size, lane)
+        batches = max(2, min(self._effort.most, math.ceil(self._effort.budget_s * _NS_PER_S / 6 / (once_ns * count))))
         return median(
-            self._chains_at_once(count, size, chain_ms) / self._chains_at_once(1, size, chain_ms) for _ in range(_TURNS)
+            count * self._cycle_ns(draft, count, size, lane, batches) / self._cycle_ns(draft, 1, size, lane, batches)
+            for _ in range(_TURNS)
         )
 
-    def _chains_at_once(self, count: int, size: int, chain_ms: float) -> float:
-        """Mean milliseconds of a chain while `count` of them run without pause, each in a buffer set of its own.
-
-        Each begins with another stage: batches of a real run are rarely at the same one, where they would find its weights in
-        the processor's cache.
-        """
-        rounds = max(2, min(self._effort.most, math.ceil(self._effort.budget_s * 1000 / 6 / (chain_ms * count))))
-        gate = threading.Barrier(count)
-        took_ms: list[float] = []
-        errors: list[Exception] = []
-
-        def work(buffer_set: int) -> None:
-            place = Place(buffer_set, 0, size)
-            first = buffer_set * len(self._stages) // count
-            try:
-                self._fill(place, 0)
-                gate.wait()
-                began_ns = time.perf_counter_ns()
-                for _ in range(rounds):
-                    for stage in (*range(first, len(self._stages)), *range(first)):
-                        self._run_stage(stage, place, 0)
-                took_ms.append((time.perf_counter_ns() - began_ns) / NS_PER_MS / rounds)
-            except Exception as error:  # noqa: BLE001 -- raised below, where the profile is asked for
-                errors.append(error)
-                gate.abort()  # nobody waits for a thread that will not come
-
-        threads = [threading.Thread(target=work, args=(index,)) for index in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if errors:
-            raise errors[0]
-        return sum(took_ms) / len(took_ms)
+    def _cycle_ns(self, draft: Profile, count: int, size: int, lane: int, batches: int) -> float:
+        """Mean time from the end of a batch to the end of the next, of a queue of which `count` are always under way."""
+        queries = batches * count * size + count * size  # the last ones run beside fewer
+        done_ns = self._run(draft, Normal(FillOrWait(size, 0, count)), [0] * queries, lane)[0][: batches * count * size]
+        ends_ns = np.sort(done_ns[::size])
+        return float(ends_ns[-1] - ends_ns[0]) / max(1, len(ends_ns) - 1)
 
     def _time_costs(self, draft: Profile) -> Costs:
         """What a launch, a boundary and a copied row cost, through the driver of a real run."""
@@ -267,20 +262,24 @@ class Profiler:
         """Median response of lone queries through an idle runtime; without `direct_ns`, median time of each of a queue."""
         count = max(self._effort.least, self._effort.most // 2)
         gap_ns = 0 if direct_ns is None else round(direct_ns * 1.5) + 2 * NS_PER_MS
-        machine = Machine(self._limits, draft, policy)
-        journal = Journal(count)
-        driver = ThreadedDriver(machine, self._table, JournalObserver(journal))
-        example = {name: rows[0] for name, rows in self._examples[0].items()}
+        done_ns, arrival_ns = self._run(draft, policy, [gap_ns * index for index in range(count)], 0)
+        return float(median(np.diff(np.sort(done_ns)) if direct_ns is None else done_ns - arrival_ns))
+
+    def _run(
+        self, draft: Profile, policy: Policy, arrivals_ns: Sequence[int], lane: int
+    ) -> tuple[_Instants, _Instants]:
+        """When each of these queries of a lane was answered, and when it arrived, in nanoseconds."""
+        length = self._limits.lanes[lane]
+        lengths = None if length is None else [length] * len(arrivals_ns)
+        journal = Journal(len(arrivals_ns), lengths)
+        driver = ThreadedDriver(Machine(self._limits, draft, policy), self._table, JournalObserver(journal))
+        example = {name: rows[0] for name, rows in self._examples[lane].items()}
         launcher = Launcher(self._stages, self._table, lambda _: example, {}, driver.post)
         driver.set_anchor(time.perf_counter_ns() + NS_PER_MS)
-        length = self._limits.lanes[0]
-        lengths = None if length is None else [length] * count
         with going_first():  # as a measured run does
-            driver.run(launcher, PullArrivals([gap_ns * index for index in range(count)], lengths))
+            driver.run(launcher, PullArrivals(arrivals_ns, lengths))
         launcher.close()
-        if direct_ns is None:
-            return float(median(np.diff(np.sort(np.asarray(journal.done_ns)))))
-        return float(median(np.asarray(journal.done_ns) - np.asarray(journal.arrival_ns)))
+        return np.asarray(journal.done_ns), np.asarray(journal.arrival_ns)
 
     def _copy_ns(self) -> int:
         """Nanoseconds per row moved between sets, over the boundaries."""
