@@ -36,7 +36,6 @@ class CrowdedDevice(DeviceModel):
             profile.device_ns(batch, lane) for lane in range(len(profile.lanes)) for batch in range(self._sizes)
         ]
         self._flights: dict[int, _Flight] = {}
-        self._crowd_ns = 0.0  # device time of all that is in flight
 
     def kind(self, batch: int, lane: int) -> int:
         """Stands for launches of this size in this lane; above 0."""

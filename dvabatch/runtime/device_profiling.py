@@ -167,8 +167,8 @@ class DeviceProfiler:
     def _time_crowding(self, draft: Profile, costs: Costs, sizes: Sequence[int]) -> dict[int, Curve] | None:
         """By how much a batch slows down among as many alike as run at once, each behind the last, through the driver.
 
-        Chains queued deep and begun together run in step, and then one reads the weights that another has just brought to
-        the device's cache: two ResNet-152 of batch 1 slow each other down by 1.26 so on an H200, but by 1.46 in a run.
+        Chains queued deep and begun together run in step: one reads the weights that another has just brought to the device's
+        cache, and they slow each other down by less than they do in a run.
         """
         if not self._counts:
             return None
