@@ -24,6 +24,13 @@ STAGE: dict[str, Any] = {"latency_ms": {"1": 0.2, "4": 0.4}, "share": {"1": 0.4,
 TABLES: tuple[dict[str, Any], ...] = (
     {"name": "plain", "stages": [STAGE, STAGE], "boundary_us": 5, "launch_us": 3, "slowdown": {"1.5": 1.2, "3": 3}},
     {"stages": [STAGE], "whole": {"1": 0.3, "4": 1}, "batch_sizes": [1, 2, 4], "wake_us": 2, "one_host": True},
+    {
+        "stages": [STAGE, STAGE],
+        "one_host": True,
+        "launch_us": 3,
+        "transfer_us_per_row": 2,
+        "crowding": {"1": {"2": 1.4, "4": 1.9}, "4": {"2": 1.8, "4": 3.6}},
+    },
     {"lanes": {"8": {"stages": [STAGE, STAGE]}, "16": {"stages": [STAGE, STAGE], "whole": {"1": 1}}}},
 )
 numbers = st.sampled_from([0, -1, 1e-300, 1e9, 1e10, 1e306, 1e308, 10**400, "1e400", "nan", 2**40, 5e-324])

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import pytest
+
 from dvabatch.batching.limits import Limits
-from dvabatch.batching.machine import Machine
+from dvabatch.batching.machine import Machine, Policy
+from dvabatch.batching.policies.catching_up import CatchingUp
 from dvabatch.batching.policies.entry import FillOrWait
-from dvabatch.batching.policies.policy import Normal
+from dvabatch.batching.policies.policy import LoadDva, Normal
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.journal import Journal, Outcome
 from dvabatch.runtime.simulated import SimulatedDriver
@@ -90,3 +96,20 @@ def test_what_one_thread_does_for_a_launch_it_does_without_a_break() -> None:
         Limits(1, 1, buffer_sets=2, executors_per_stage=2), Profile.from_table(table), Normal(FillOrWait(1, 0, 2))
     )
     assert list(SimulatedDriver(machine).run([0, 0]).done_ns) == [1_150_000, 1_200_000]
+
+
+@pytest.mark.parametrize("policy", [Normal(FillOrWait(8, 0, 4)), LoadDva(CatchingUp(8, 8, 1, MS))])
+def test_a_crowded_device_answers_every_query_and_is_slower_than_one_without_a_crowd(policy: Policy) -> None:
+    stage = {"latency_ms": {"1": 0.5, "8": 1.5}, "share": {"1": 0.2, "8": 0.9}}
+    table: dict[str, Any] = {"stages": [stage, stage], "launch_us": 20, "transfer_us_per_row": 5, "one_host": True}
+    crowding = {"1": {"2": 1.5, "4": 2.0}, "8": {"2": 1.9, "4": 3.8}}
+    arrivals_ns = np.cumsum(np.random.default_rng(7).exponential(0.4 * MS, 500)).astype(np.int64)
+    means = []
+    for crowd in ({}, {"crowding": crowding}):
+        profile = Profile.from_table({**table, **crowd})
+        journal = SimulatedDriver(Machine(Limits(2, 8, 4, 4), profile, policy, debug=True)).run(arrivals_ns)
+        assert set(journal.outcome) == {Outcome.COMPLETED}
+        responses_ns = np.asarray(journal.done_ns) - arrivals_ns
+        assert responses_ns.min() >= 1_000_000
+        means.append(responses_ns.mean())
+    assert means[0] < means[1] < 20 * means[0]
