@@ -23,6 +23,7 @@ from dvabatch.loadgen.processes import Poisson
 from dvabatch.reporting.files import write_text
 from dvabatch_cli.config import Config
 from dvabatch_cli.config.policies import AnyPolicy, AutoOptions, AutoSetting
+from dvabatch_cli.config.section import LONGEST_DELAY_US
 from dvabatch_cli.grids import INSTANCES, sizes_up_to
 from dvabatch_cli.halving import Map, Round, Search, pool
 from dvabatch_cli.wiring import limits_of
@@ -146,7 +147,7 @@ def _candidates(profile: Profile, limits: Limits, max_batch: int) -> Iterable[Au
         yield AutoSetting(
             up_to=_BEYOND,
             max_batch_size=batch,
-            max_queue_delay_microseconds=round(delay * whole_us),
+            max_queue_delay_microseconds=min(LONGEST_DELAY_US, round(delay * whole_us)),
             instances=count,
             mixed=mixed,
         )

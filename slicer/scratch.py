@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import re
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,31 +15,33 @@ _PREFIX = ".slicing-"
 
 @contextmanager
 def scratch(out: Path) -> Iterator[Path]:
-    """An empty folder in `out`, from which files move to it in one step each; gone afterwards."""
+    """An empty folder in `out`, from which files move to it in one step each; gone afterwards.
+
+    It is locked while it is in use: a lock ends with its process, however that ends and wherever it ran.
+    """
     _clear(out)
-    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{_host()}-{os.getpid()}-", dir=out) as name:
-        yield Path(name)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=out) as name:
+        handle = os.open(name, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield Path(name)
+        finally:
+            os.close(handle)
 
 
 def _clear(out: Path) -> None:
-    """Removes what slicings on this host have left that do not run any more."""
-    of_this_host = re.compile(rf"{re.escape(_PREFIX + _host())}-(\d+)-\w+")
+    """Removes the folders that nobody has locked."""
     for folder in out.glob(f"{_PREFIX}*"):
-        found = of_this_host.fullmatch(folder.name)
-        if found and folder.is_dir() and not folder.is_symlink() and not _runs(int(found[1])):
-            shutil.rmtree(folder)
-
-
-def _host() -> str:
-    """This host's name, without what a file's name cannot have."""
-    return re.sub(r"[^A-Za-z0-9.]", "", socket.gethostname()) or "host"
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except OSError:  # another's, or cleared by somebody else this moment
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # it is in use, or the disk knows no locks
+            pass
+        finally:
+            os.close(handle)

@@ -16,15 +16,16 @@ from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
 
 _SLOWEST: Final = 1e6
+_MOST_NUMBERS: Final = 64  # at once, of a size: a table may come from anywhere
 
 
 class Crowding:
     """Slowdown curves by batch size: 2 to the slowdown of two alike at once, 4 to that of four, and so on."""
 
-    __slots__ = ("_curves", "by_size")
+    __slots__ = ("_curves", "_sizes", "by_size")
 
-    def __init__(self, by_size: Mapping[int, Curve], max_batch: int) -> None:
-        """Between the sizes measured, curves are interpolated.
+    def __init__(self, by_size: Mapping[int, Curve]) -> None:
+        """Between the sizes measured, curves are interpolated; beyond them, the nearest serves.
 
         Raises:
             ProfileError: sizes that were not measured with the same numbers at once, or slowdowns that fall or lie below 1.
@@ -32,7 +33,12 @@ class Crowding:
         counts = {tuple(x for x, _ in curve.points) for curve in by_size.values()}
         if len(counts) != 1:
             raise ProfileError(f"crowding needs one or more sizes with the same numbers at once, got {sorted(counts)}")
+        if len(next(iter(counts))) > _MOST_NUMBERS:
+            raise ProfileError(
+                f"crowding has {len(next(iter(counts)))} numbers at once, wanted at most {_MOST_NUMBERS}"
+            )
         self.by_size = dict(sorted(by_size.items()))
+        self._sizes = tuple(self.by_size)
         for size, curve in self.by_size.items():
             slowdowns = [y for _, y in curve.points]
             if curve.points[0][0] <= 1 or not 1 <= slowdowns[0] <= slowdowns[-1] <= _SLOWEST:
@@ -41,10 +47,10 @@ class Crowding:
                 )
             if any(b < a for a, b in pairwise(slowdowns)):
                 raise ProfileError(f"crowding.{size}: more at once are never faster, got {curve.points}")
-        self._curves = [self._between(batch) for batch in range(max_batch + 1)]
+        self._curves: dict[int, Curve] = {}  # by batch, as they are asked for
 
     def _between(self, batch: int) -> Curve:
-        sizes = list(self.by_size)
+        sizes = self._sizes
         i = bisect_left(sizes, batch)
         if i == 0 or i == len(sizes):
             return _from_one(self.by_size[sizes[min(i, len(sizes) - 1)]].points)
@@ -55,7 +61,10 @@ class Crowding:
 
     def slowdown(self, batch: int, crowd: float) -> float:
         """Of a launch of `batch` rows. `crowd` is the device time in flight, its own included, in units of its own."""
-        return min(_SLOWEST, self._curves[batch].at(crowd))
+        curve = self._curves.get(batch)
+        if curve is None:
+            curve = self._curves[batch] = self._between(batch)
+        return min(_SLOWEST, curve.at(crowd))
 
 
 def _from_one(points: tuple[tuple[float, float], ...]) -> Curve:

@@ -125,7 +125,7 @@ class Profile:
             raise ProfileError(
                 f"{name}: slowdown goes beyond {_SLOWEST:g}, wanted by how much launches slow each other down"
             )
-        self.crowding = None if crowding is None else Crowding(crowding, self.max_batch)
+        self.crowding = None if crowding is None else Crowding(crowding)
         self.whole = tuple(whole) if whole else (None,) * len(self.lanes)
         sizes = range(self.max_batch + 1)
         exists = [self._next_size(b) for b in sizes]
@@ -344,10 +344,15 @@ def _curve(value: object, at: str) -> Curve:
 
 
 def _crowding(value: object, at: str) -> dict[int, Curve]:
-    found = _mapping(value, at)
+    found: dict[int, Curve] = {}
+    for key, of_size in _mapping(value, at).items():
+        size = _number(key, f"{at}: batch size {key!r}")
+        if size != int(size) or not 1 <= size <= MAX_BATCH or int(size) in found:
+            raise ProfileError(f"{at}: batch size {key!r}, wanted integers from 1 to {MAX_BATCH}, each once")
+        found[int(size)] = _curve(of_size, f"{at}.{key}")
     if not found:
         raise ProfileError(f"{at} is empty, wanted slowdowns by batch size and number at once")
-    return {_integer(size, at): _curve(of_size, f"{at}.{size}") for size, of_size in found.items()}
+    return found
 
 
 def _mapping(value: object, at: str) -> Mapping[str, object]:

@@ -136,7 +136,7 @@ class Accounts:
         costs = self._profile.costs
         for launch in step.started:
             if launch.after is not None:
-                self._begin(launch, 0, step.now_ns)
+                self._begin(launch, None, step.now_ns)
         for command in step.commands:
             if type(command) is Copy:
                 buffer_set, copying_ns = command.target.buffer_set, command.source.rows * costs.copy_ns_per_row
@@ -148,13 +148,16 @@ class Accounts:
                 transfer_ns = costs.transfer_ns(command.first_stage, len(command.query_ids))
                 self._begin(command, host_ns, step.now_ns, transfer_ns)
 
-    def _begin(self, launch: Launch, host_ns: int, now_ns: int, transfer_ns: int = 0) -> None:
+    def _begin(self, launch: Launch, host_ns: int | None, now_ns: int, transfer_ns: int = 0) -> None:
+        """`host_ns` is None where the host has nothing to do for it, and it need not wait for the host."""
         copying_ns = self._copying_ns.pop(launch.place.buffer_set, 0)
+        passes_host = host_ns is not None or copying_ns > 0
+        host_ns = host_ns or 0
         if not self._profile.costs.one_host:
             host_ns += transfer_ns
         else:
             there_ns = now_ns
-            if copying_ns + host_ns:
+            if passes_host:
                 there_ns = self._host_free_ns = max(self._host_free_ns, now_ns) + copying_ns + host_ns
             if transfer_ns:
                 there_ns = self._line_free_ns = max(self._line_free_ns, there_ns) + transfer_ns

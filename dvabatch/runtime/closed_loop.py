@@ -1,40 +1,68 @@
 """What a queue that never runs dry tells of a device: by how much the launches on it slow each other down.
 
-With some launches always under way, each is for a part of its time with the host or on the line to the device, and those that
-are on the device have more of it meanwhile. What they lose there is therefore more than what the loop as a whole loses.
+With some launches always under way, each is for a part of its time with the host or on the line to the device, behind others
+maybe, and those that are on the device have more of it meanwhile. So the loop is simulated, with one slowdown after another,
+until it takes as long as the one that was measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import comb
+from statistics import median
 from typing import Final
 
 from dvabatch.batching.curve import Curve
+from dvabatch.runtime.device_model import FULL, HOST, TRANSFER, DeviceModel
 
-_HALVINGS: Final = 50
+_HALVINGS: Final = 16
+_ROUNDS: Final = 12  # of as many launches as are always under way
+_AS_LONG: Final = 0.99  # of the measured cycle: what is left tells of noise
 
 
 def slowdown_at_once(
-    cycle_ns: float, ahead_ns: float, alone_ns: float, count: int, fewer: Sequence[tuple[float, float]] = ()
+    cycle_ns: float,
+    alone_ns: int,
+    count: int,
+    fewer: Sequence[tuple[float, float]] = (),
+    *,
+    host_ns: int = 0,
+    transfer_ns: int = 0,
 ) -> float:
     """Of `count` alike launches that are all on the device; at least that of fewer, at most twice as bad as taking turns.
 
-    A launch comes round every `cycle_ns`: `ahead_ns` before it is on the device, where it would take `alone_ns` by itself.
-    `fewer` are (number on the device, slowdown) as known so far, rising. Each of the others is taken to be there for the same
-    part of the time, whatever the rest do.
+    A launch comes round every `cycle_ns`: one host has it for `host_ns`, one line for `transfer_ns`, and the device would take
+    `alone_ns` for it by itself. `fewer` are (number on the device, slowdown) as known so far, rising. Where the host or the
+    line is what takes the time, the loop says nothing of the device: then it is that of fewer.
     """
     known = ((1.0, 1.0), *fewer)
     least, most = known[-1][1], 2.0 * count
-    on_device_ns = max(cycle_ns - ahead_ns, alone_ns)
-    there = on_device_ns / max(cycle_ns, on_device_ns)
-    odds = [comb(count - 1, k) * there**k * (1 - there) ** (count - 1 - k) for k in range(count)]
-    speed = alone_ns / on_device_ns
+
+    def simulated_ns(slowdown: float) -> float:
+        curve = Curve((*known, (float(count), slowdown)))
+        return _cycle_ns(curve, count, [(host_ns, HOST), (transfer_ns, TRANSFER), (alone_ns, FULL)])
+
+    if simulated_ns(least) >= _AS_LONG * cycle_ns:
+        return least
+    low, high = least, most
     for _ in range(_HALVINGS):
-        tried = (least + most) / 2
-        curve = Curve((*known, (float(count), tried)))
-        if sum(odd / curve.at(1 + k) for k, odd in enumerate(odds)) > speed:
-            least = tried
+        tried = (low + high) / 2
+        if simulated_ns(tried) < cycle_ns:
+            low = tried
         else:
-            most = tried
-    return least
+            high = tried
+    return low
+
+
+def _cycle_ns(slowdown: Curve, count: int, phases: Sequence[tuple[int, int]]) -> float:
+    """How long a launch takes to come round where `count` are always under way; shares count launches."""
+    device = DeviceModel(slowdown.at, one_host=True)
+    ends_ns: list[int] = []
+    for launch_id in range(count):
+        device.start(launch_id, phases, 0)
+    while len(ends_ns) < count * _ROUNDS:
+        now_ns = device.next_ns
+        for launch_id in device.advance(now_ns):
+            ends_ns.append(now_ns)
+            device.start(launch_id, phases, now_ns)
+    rounds_ns = [behind - before for before, behind in zip(ends_ns, ends_ns[count:], strict=False)]
+    return float(median(rounds_ns[len(rounds_ns) // 3 :]))

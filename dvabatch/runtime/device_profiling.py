@@ -30,7 +30,7 @@ from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.journal import Journal
 from dvabatch.runtime.observers import JournalObserver
 from dvabatch.runtime.polling import PollingDriver
-from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
+from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, check_answered, curve
 from engines.base import Array
 
 _SHARE_FLOOR = 0.05
@@ -176,12 +176,13 @@ class DeviceProfiler:
         for size in sizes:
             self._progress(f"running several at once through the driver, batch {size}")
             alone_ns = draft.span_ns(0, self._limits.last_stage, size, 0)
-            ahead_ns = costs.host_ns(0) + costs.transfer_ns(0, size)
+            host_ns, transfer_ns = costs.host_ns(0), costs.transfer_ns(0, size)
             points: list[tuple[float, float]] = []
             for count in self._counts:
                 policy = Normal(FillOrWait(size, 0, count))
                 cycle_ns = count * self._through_driver(draft, policy, size, queued=True, at_once=count)
-                points.append((count, slowdown_at_once(cycle_ns, ahead_ns, alone_ns, count, points)))
+                slowdown = slowdown_at_once(cycle_ns, alone_ns, count, points, host_ns=host_ns, transfer_ns=transfer_ns)
+                points.append((count, slowdown))
             found[size] = Curve(tuple(points))
         return found
 
@@ -256,6 +257,7 @@ class DeviceProfiler:
         arrivals_ns = [gap_ns * (index // batch) for index in range(queries)]
         driver.set_anchor(time.perf_counter_ns() + NS_PER_MS)
         driver.run(self._launcher, PullArrivals(arrivals_ns, lengths))
+        check_answered(journal)
         done_ns = np.asarray(journal.done_ns)[::batch]
         skip = count // 3  # the first ones met plain launches and their capture
         if not queued:

@@ -27,12 +27,13 @@ from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Costs, Profile, StageCurves
 from dvabatch.batching.view import View
 from dvabatch.runtime.arrivals import PullArrivals
-from dvabatch.runtime.journal import Journal
+from dvabatch.runtime.journal import Journal, Outcome
 from dvabatch.runtime.launcher import Launcher
 from dvabatch.runtime.observers import JournalObserver
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.threaded import ThreadedDriver
 from engines.base import Array, StageEngine
+from engines.errors import EngineError
 from engines.priority import going_first
 
 _SHARE_FLOOR = 0.05
@@ -50,13 +51,21 @@ class Effort:
     least: int = 3
     most: int = 25
 
+    def rounds(self, once_s: float, count: int) -> int:
+        """How often each of `count` batches comes round where they are to slow each other down."""
+        return max(2, min(self.most, math.ceil(self.budget_s / 6 / (once_s * count))))
+
     def estimate_s(self, once_s: float, limits: Limits) -> float:
         """How long a profile takes where one query alone takes `once_s`, if batches were no better: an upper guess."""
         times = [once_s * size for size in batch_sizes(limits.max_batch)]
-        alone = sum(max(2 * self.least * t, min(self.budget_s, 2 * self.most * t)) for t in times)
-        at_once = (
-            sum(max(6 * _TURNS * t, _TURNS * self.budget_s / 2) for t in times) if limits.executors_per_stage > 1 else 0
-        )
+        alone = sum(max((2 * self.least + 2) * t, min(self.budget_s, 2 * self.most * t)) for t in times)
+        at_once = 0.0
+        if limits.executors_per_stage > 1:
+            # Everything in a row, as if nothing ran at once; the most that may run at once only at two sizes.
+            tried = [(t, 2) for t in times] + [
+                (t, limits.executors_per_stage) for t in (times[0], times[len(times) // 2])
+            ]
+            at_once = sum(_TURNS * (count + 1) * (self.rounds(t, count) + 2) * t for t, count in tried)
         return len(limits.lanes) * alone + at_once + _TURNS * (self.least + 2 * self.most) * once_s
 
 
@@ -87,6 +96,19 @@ class _Times:
     @property
     def whole_ms(self) -> float:
         return median(self.whole_ns) / NS_PER_MS
+
+
+def check_answered(journal: Journal) -> None:
+    """What was timed is work that was done.
+
+    Raises:
+        EngineError: some queries got no answer.
+    """
+    failed = sum(outcome != Outcome.COMPLETED for outcome in journal.outcome)
+    if failed:
+        raise EngineError(
+            f"{failed} of {len(journal.outcome)} queries of the profile got no answer: {dict(journal.reasons)}"
+        )
 
 
 class Profiler:
@@ -223,18 +245,21 @@ class Profiler:
         """By how much batches slow down of which `count` are always under way. Alone and together take turns."""
         lane = len(self._limits.lanes) // 2
         once_ns = draft.span_ns(0, draft.stages - 1, size, lane)
-        batches = max(2, min(self._effort.most, math.ceil(self._effort.budget_s * _NS_PER_S / 6 / (once_ns * count))))
+        rounds = self._effort.rounds(once_ns / _NS_PER_S, count)
         return median(
-            count * self._cycle_ns(draft, count, size, lane, batches) / self._cycle_ns(draft, 1, size, lane, batches)
+            self._cycle_ns(draft, count, size, lane, rounds) / self._cycle_ns(draft, 1, size, lane, rounds)
             for _ in range(_TURNS)
         )
 
-    def _cycle_ns(self, draft: Profile, count: int, size: int, lane: int, batches: int) -> float:
-        """Mean time from the end of a batch to the end of the next, of a queue of which `count` are always under way."""
-        queries = batches * count * size + count * size  # the last ones run beside fewer
-        done_ns = self._run(draft, Normal(FillOrWait(size, 0, count)), [0] * queries, lane)[0][: batches * count * size]
-        ends_ns = np.sort(done_ns[::size])
-        return float(ends_ns[-1] - ends_ns[0]) / max(1, len(ends_ns) - 1)
+    def _cycle_ns(self, draft: Profile, count: int, size: int, lane: int, rounds: int) -> float:
+        """Median time in which a batch comes round where `count` are always under way, over so many rounds.
+
+        Batches that begin together may end together: what is timed is from one batch's end to that of the one `count` later.
+        """
+        batches = (rounds + 2) * count  # the first round finds caches cold, and the last ones run beside fewer
+        done_ns = self._run(draft, Normal(FillOrWait(size, 0, count)), [0] * (batches * size), lane)[0]
+        ends_ns = np.sort(done_ns[::size])[:-count]
+        return float(median(ends_ns[count:] - ends_ns[:-count]))
 
     def _time_costs(self, draft: Profile) -> Costs:
         """What a launch, a boundary and a copied row cost, through the driver of a real run."""
@@ -260,7 +285,7 @@ class Profiler:
 
     def _through_driver(self, draft: Profile, policy: Policy, direct_ns: float | None) -> float:
         """Median response of lone queries through an idle runtime; without `direct_ns`, median time of each of a queue."""
-        count = max(self._effort.least, self._effort.most // 2)
+        count = max(2, self._effort.least, self._effort.most // 2)
         gap_ns = 0 if direct_ns is None else round(direct_ns * 1.5) + 2 * NS_PER_MS
         done_ns, arrival_ns = self._run(draft, policy, [gap_ns * index for index in range(count)], 0)
         return float(median(np.diff(np.sort(done_ns)) if direct_ns is None else done_ns - arrival_ns))
@@ -279,6 +304,7 @@ class Profiler:
         with going_first():  # as a measured run does
             driver.run(launcher, PullArrivals(arrivals_ns, lengths))
         launcher.close()
+        check_answered(journal)
         return np.asarray(journal.done_ns), np.asarray(journal.arrival_ns)
 
     def _copy_ns(self) -> int:

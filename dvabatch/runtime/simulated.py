@@ -222,8 +222,11 @@ class SimulatedDriver:
         profile = self._profile
         phases: list[tuple[int, int]] = []
         if not queued:
-            before = (profile.costs.host_ns(first), HOST), (profile.costs.transfer_ns(first, batch), TRANSFER)
-            phases += [phase for phase in before if phase[0]]
+            host_ns, transfer_ns = profile.costs.host_ns(first), profile.costs.transfer_ns(first, batch)
+            if host_ns or profile.costs.one_host:  # also one that costs it nothing comes when the host is free
+                phases.append((host_ns, HOST))
+            if transfer_ns:
+                phases.append((transfer_ns, TRANSFER))
         for stage in range(first, last + 1):
             work_ns = profile.stage_ns(stage, batch, lane)
             if fate is not None:

@@ -1,7 +1,7 @@
 """What every section of a config is: a frozen object that refuses unknown keys and checks itself at birth."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, model_validator
 
@@ -73,7 +73,8 @@ def _one_or_more(schema: dict[str, Any]) -> WithJsonSchema:
 Count = Annotated[int, Field(ge=1, le=MAX_ROWS)]
 Requests = Annotated[int, Field(ge=1, le=MAX_REQUESTS)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
-Microseconds = Annotated[int, Field(ge=0, le=60_000_000)]
+LONGEST_DELAY_US: Final = 60_000_000
+Microseconds = Annotated[int, Field(ge=0, le=LONGEST_DELAY_US)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
 Milliseconds = Annotated[float, Field(gt=0, le=MAX_SECONDS * 1e3)]
 Number = Annotated[int | float, BeforeValidator(_number), WithJsonSchema({"type": "number"})]

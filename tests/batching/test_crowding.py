@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ def table(crowding: object) -> dict[str, object]:
 
 
 def test_one_alone_is_not_slowed_and_alike_ones_are_as_measured() -> None:
-    crowding = Crowding({1: SMALL, 8: LARGE}, 8)
+    crowding = Crowding({1: SMALL, 8: LARGE})
     assert crowding.slowdown(1, 1.0) == 1.0
     assert [crowding.slowdown(1, n) for n in (2, 4, 8)] == [1.4, 1.6, 2.0]
     assert [crowding.slowdown(8, n) for n in (2, 4, 8)] == [1.8, 3.6, 7.6]
@@ -31,7 +33,7 @@ def test_one_alone_is_not_slowed_and_alike_ones_are_as_measured() -> None:
 
 @given(st.integers(1, 12), st.floats(1.0, 100.0), st.floats(0.0, 50.0))
 def test_more_company_never_helps_and_sizes_lie_between_their_neighbours(batch: int, crowd: float, more: float) -> None:
-    crowding = Crowding({1: SMALL, 8: LARGE}, 12)
+    crowding = Crowding({1: SMALL, 8: LARGE})
     here = crowding.slowdown(batch, crowd)
     assert 1.0 <= here <= crowding.slowdown(batch, crowd + more)
     assert crowding.slowdown(1, crowd) <= here + 1e-9
@@ -60,8 +62,25 @@ def test_a_table_keeps_its_crowding() -> None:
         ({"1": {"2": 1.2}, "8": {"4": 1.2}}, "the same numbers at once"),
         ({"1": {"2": 1.2, "4": 1e9}}, "lie from 1 to 1e"),
         ({"one": {"2": 1.2}}, "crowding"),
+        ({"1": {"2": 1.2}, "1.0": {"2": 1.3}}, "each once"),
+        ({"0": {"2": 1.2}}, "wanted integers from 1"),
+        ({"1.5": {"2": 1.2}}, "wanted integers from 1"),
+        ({"1": {str(n): float(n) for n in range(2, 100)}}, "98 numbers at once, wanted at most 64"),
     ],
 )
 def test_what_is_no_crowding_is_refused_by_name(crowding: object, said: str) -> None:
     with pytest.raises(ProfileError, match=said):
         Profile.from_table(table(crowding))
+
+
+def test_a_small_table_takes_little_memory() -> None:
+    """Curves are made for the batches that run, and not for all of a table that goes to 65,536."""
+    points = {str(n): 1.0 + n / 100 for n in range(2, 60)}
+    stage = {"latency_ms": {"1": 1.0, "65536": 2.0}}
+    tracemalloc.start()
+    profile = Profile.from_table({"stages": [stage], "crowding": {"1": points, "65536": points}})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert profile.crowding is not None
+    assert profile.crowding.slowdown(30_000, 10.5) == pytest.approx(1.105)
+    assert peak < 64 << 20

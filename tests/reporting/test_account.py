@@ -85,6 +85,26 @@ def test_waiting_for_the_one_thread_of_a_host_is_launching_and_no_computing() ->
     assert totals == [{"launched": each * 1_000_000, "computed": 1_000_000} for each in (1, 2, 3)]
 
 
+def test_the_line_to_the_device_is_taken_in_the_order_in_which_the_host_is_through() -> None:
+    """Waking the host for the first lets the second wait too, though launching costs it nothing."""
+    table = {
+        "stages": [{"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}],
+        "wake_us": 100,
+        "transfer_us_per_row": 50,
+        "one_host": True,
+    }
+    profile, sink = Profile.from_table(table), io.StringIO()
+    limits, policy = Limits(1, 1, buffer_sets=3, executors_per_stage=3), Normal(FillOrWait(1, 0, 3))
+    machine = Machine(limits, profile, policy)
+    journal = SimulatedDriver(machine, Recorder(machine, sink)).run([0, 10_000])
+    assert list(journal.done_ns) == [1_150_000, 1_200_000]
+    accounts = Accounts(profile, range(2), lambda query_id: journal.done_ns[query_id])
+    for step in retrace(sink.getvalue().splitlines(keepends=True), History(limits, profile, policy)):
+        accounts.follow(step)
+    totals = [accounts.finished[query_id].totals_ns() for query_id in range(2)]
+    assert totals == [{"launched": 150_000, "computed": 1_000_000}, {"launched": 190_000, "computed": 1_000_000}]
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_in_a_roomy_device_computing_takes_what_the_profile_says(name: str) -> None:
     """So that copies, launches and boundaries are told apart from it exactly as the simulator charged them."""

@@ -15,33 +15,58 @@ from dvabatch.batching.profile import Profile
 from dvabatch.runtime.closed_loop import slowdown_at_once
 from dvabatch.runtime.simulated import SimulatedDriver
 
-LAUNCH_NS, ALONE_NS, CYCLES = 150_000, 2_000_000, 24
+CYCLES = 24
 
 
-@pytest.mark.parametrize("slowdowns", [(1.0, 1.0, 1.0), (1.4, 1.6, 2.1), (1.9, 3.8, 7.6), (1.1, 3.9, 4.0)])
-def test_a_simulated_device_is_found_again(slowdowns: tuple[float, float, float]) -> None:
+def found_again(slowdowns: tuple[float, ...], alone_us: int, launch_us: int, transfer_us: int) -> list[float]:
+    """The slowdowns of 2, 4 and 8 that a device of these shows through the simulated driver."""
     crowding = dict(zip(("2", "4", "8"), slowdowns, strict=True))
-    stages = [{"latency_ms": {"1": ALONE_NS / 1e6}, "share": {"1": 0.2}}]
-    profile = Profile.from_table(
-        {"name": "t", "stages": stages, "launch_us": LAUNCH_NS / 1e3, "one_host": True, "crowding": {"1": crowding}}
-    )
+    stages = [{"latency_ms": {"1": alone_us / 1e3}, "share": {"1": 0.2}}]
+    costs = {"launch_us": launch_us, "transfer_us_per_row": transfer_us, "one_host": True}
+    profile = Profile.from_table({"name": "t", "stages": stages, "crowding": {"1": crowding}, **costs})
     found: list[tuple[float, float]] = []
     for count in (2, 4, 8):
         machine = Machine(Limits(1, 1, 8, 8), profile, Normal(FillOrWait(1, 0, count)))
-        ends_ns = np.sort(SimulatedDriver(machine).run(np.zeros(CYCLES * count, np.int64)).done_ns)[
-            CYCLES * count // 3 :
-        ]
+        done_ns = SimulatedDriver(machine).run(np.zeros(CYCLES * count, np.int64)).done_ns
+        ends_ns = np.sort(done_ns)[CYCLES * count // 3 :]
         cycle_ns = float(np.median(ends_ns[count:] - ends_ns[:-count]))
-        found.append((count, slowdown_at_once(cycle_ns, LAUNCH_NS, ALONE_NS, count, found)))
-    assert [slowdown for _, slowdown in found] == pytest.approx(slowdowns, rel=0.06)
+        slowdown = slowdown_at_once(
+            cycle_ns, 1000 * alone_us, count, found, host_ns=1000 * launch_us, transfer_ns=1000 * transfer_us
+        )
+        found.append((count, slowdown))
+    return [slowdown for _, slowdown in found]
 
 
-@given(st.floats(1.0, 20.0), st.floats(0.0, 5.0), st.sampled_from([2, 4, 8]))
-@settings(max_examples=50)
-def test_the_slowdown_is_in_bounds_and_rises_with_the_cycle(slow: float, ahead: float, count: int) -> None:
-    found = slowdown_at_once(ahead + slow, ahead, 1.0, count)
-    assert 1.0 <= found <= 2 * count
-    assert found <= slowdown_at_once(ahead + slow + 1.0, ahead, 1.0, count) + 1e-6
-    assert found >= min(slow, 2 * count) - 1e-6, "on the device it is never less than what the loop as a whole loses"
-    known = [(2, found)]
-    assert slowdown_at_once(ahead + slow, ahead, 1.0, 16, known) >= found - 1e-6
+@pytest.mark.parametrize("slowdowns", [(1.0, 1.0, 1.0), (1.4, 1.6, 2.1), (1.9, 3.8, 7.6), (1.1, 3.9, 4.0)])
+@pytest.mark.parametrize(("launch_us", "transfer_us"), [(0, 0), (150, 0), (100, 100)])
+def test_a_simulated_device_is_found_again(
+    slowdowns: tuple[float, float, float], launch_us: int, transfer_us: int
+) -> None:
+    assert found_again(slowdowns, 2000, launch_us, transfer_us) == pytest.approx(slowdowns, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("alone_us", "launch_us", "transfer_us"), [(1000, 150, 0), (500, 150, 0), (300, 100, 0), (2000, 50, 400)]
+)
+def test_waiting_for_the_host_or_the_line_does_not_pass_for_a_slow_device(
+    alone_us: int, launch_us: int, transfer_us: int
+) -> None:
+    assert found_again((1.0, 1.0, 1.0), alone_us, launch_us, transfer_us) == pytest.approx([1.0] * 3, rel=0.02)
+
+
+def test_where_the_host_takes_the_time_more_at_once_are_as_fewer() -> None:
+    two, four, eight = found_again((1.2, 1.4, 1.8), 500, 150, 0)
+    assert two == pytest.approx(1.2, rel=0.03)
+    assert eight == four, "eight launches of 150 us each are longer than the device takes"
+
+
+@given(st.integers(1, 20), st.integers(0, 5), st.sampled_from([2, 4, 8]))
+@settings(max_examples=25, deadline=None)
+def test_the_slowdown_is_in_bounds_and_rises_with_the_cycle(slow: int, host: int, count: int) -> None:
+    def found(cycle_ns: int) -> float:
+        return slowdown_at_once(cycle_ns, 10_000, count, host_ns=1000 * host)
+
+    here = found(10_000 * slow)
+    assert 1.0 <= here <= 2 * count
+    assert here <= found(10_000 * (slow + 1)) + 1e-6
+    assert slowdown_at_once(10_000 * slow, 10_000, 16, [(2, here)]) >= here
