@@ -223,9 +223,10 @@ class Driver(ABC, Generic[_S]):
     def _decide(self, starter: _S, events: list[Event], now_ns: int) -> None:
         began_ns = self._clock()
         commands = self._machine.handle(events, now_ns)
-        self._observer.decided(self._clock() - began_ns)
+        took_ns = self._clock() - began_ns
+        self._observer.decided(took_ns)
         if self._recorder is not None:
-            self._recorder.record(now_ns, events, commands)
+            self._recorder.record(now_ns, events, commands, took_ns)
         finished = [event.launch_id for event in events if isinstance(event, (LaunchFinished, LaunchFailed))]
         for launch_id in finished:
             self._watchdog.ended(launch_id, now_ns)

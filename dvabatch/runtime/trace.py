@@ -1,7 +1,8 @@
 """The recorded trace: every call of the machine, so that a run can be replayed into a fresh one, byte for byte.
 
 One JSON object a line. The first is the header: limits, the policy's digest, and the profile with its digest, whole, since a
-report rounds it. Then one line a call: `{"now_ns": ..., "events": [[name, field...], ...], "commands": [...]}`.
+report rounds it. Then one line a call: `{"now_ns": ..., "events": [[name, field...], ...], "commands": [...]}`,
+and in a real run `"took_ns"`, how long the machine decided.
 """
 
 from __future__ import annotations
@@ -38,9 +39,11 @@ class Recorder:
         self._sink = sink
         sink.write(_line(_header(machine)))
 
-    def record(self, now_ns: int, events: Sequence[Event], commands: Sequence[Command]) -> None:
+    def record(
+        self, now_ns: int, events: Sequence[Event], commands: Sequence[Command], took_ns: int | None = None
+    ) -> None:
         """One call of `handle` and its answer."""
-        self._sink.write(_call(now_ns, events, commands))
+        self._sink.write(_call(now_ns, events, commands, took_ns))
 
 
 def encode(fact: Event | Command) -> list[Any]:
@@ -89,12 +92,12 @@ def retrace(lines: Iterable[str], history: History) -> Iterator[Step]:
     Raises:
         TraceError: the trace is not of this machine, is damaged, or the machine now answers otherwise.
     """
-    for number, line, now_ns, events in _calls(lines, history.machine):
+    for number, line, now_ns, events, took_ns in _calls(lines, history.machine):
         try:
             step = history.step(events, now_ns)
         except BatchingError as error:
             raise TraceError(f"line {number} cannot have happened: {error}") from error
-        again = _call(now_ns, events, step.commands)
+        again = _call(now_ns, events, step.commands, took_ns)
         if again != line:
             raise TraceError(
                 f"line {number} does not replay: recorded was {line.strip():.300}, the machine now gives "
@@ -103,8 +106,8 @@ def retrace(lines: Iterable[str], history: History) -> Iterator[Step]:
         yield step
 
 
-def _calls(lines: Iterable[str], machine: Machine) -> Iterator[tuple[int, str, int, list[Event]]]:
-    """Line number, line, instant and events of every call, if the header is this machine's."""
+def _calls(lines: Iterable[str], machine: Machine) -> Iterator[tuple[int, str, int, list[Event], int | None]]:
+    """Line number, line, instant, events and duration of every call, if the header is this machine's."""
     numbered = enumerate(lines, 1)
     _, first = next(numbered, (0, ""))
     if first != _line(_header(machine)):
@@ -117,10 +120,13 @@ def _calls(lines: Iterable[str], machine: Machine) -> Iterator[tuple[int, str, i
             now_ns = call["now_ns"]
             if type(now_ns) is not int or not 0 <= now_ns < NEVER:
                 raise ValueError(f"now_ns is {_short(now_ns)}, wanted whole nanoseconds from 0 on")
+            took_ns = call.get("took_ns")
+            if took_ns is not None and (type(took_ns) is not int or not 0 <= took_ns < NEVER):
+                raise ValueError(f"took_ns is {_short(took_ns)}, wanted whole nanoseconds from 0 on")
             events = [decode_event(event) for event in call["events"]]
         except (ValueError, KeyError, TypeError, RecursionError, TraceError) as error:
             raise TraceError(f"line {number} is damaged: {error}") from error
-        yield number, line, now_ns, events
+        yield number, line, now_ns, events, took_ns
 
 
 def _unlike(first: str, wanted: Mapping[str, Any]) -> str:
@@ -144,8 +150,9 @@ def _header(machine: Machine) -> dict[str, Any]:
     }
 
 
-def _call(now_ns: int, events: Sequence[Event], commands: Sequence[Command]) -> str:
-    return _line({"now_ns": now_ns, "events": [encode(e) for e in events], "commands": [encode(c) for c in commands]})
+def _call(now_ns: int, events: Sequence[Event], commands: Sequence[Command], took_ns: int | None = None) -> str:
+    call = {"now_ns": now_ns, "events": [encode(e) for e in events], "commands": [encode(c) for c in commands]}
+    return _line(call if took_ns is None else {**call, "took_ns": took_ns})
 
 
 def _field(value: Any, wanted: Any) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dvabatch_cli.recording import Choice, open_recording
+from tests.cli.from_records import NEEDED, nearest_rank
 
 NS_PER_US, NS_PER_S = 1000, 10**9
 TOKEN_BYTES = (
@@ -101,11 +102,22 @@ def of_trace(
                 in_flight_ns(story) if real else on_device_ns(story, table), max(each["done_ns"] for each in records)
             ),
             "bytes_copied": bytes_copied(story, table) if real else 0,
+            "decision_us": decision_us(trace) if real else None,
         },
     }
     if faults:
         again["faults"] = {"injected": injected(story, faults), "launches_given_up": len(story.given_up)}
     return again
+
+
+def decision_us(trace: Path) -> dict[str, Fraction | None]:
+    """How long the machine took for its answers, in microseconds."""
+    took_ns = sorted(json.loads(line)["took_ns"] for line in trace.read_text().splitlines()[1:])
+    shares = {"p50": Fraction(1, 2), "p99": Fraction(99, 100)}
+    return {
+        name: Fraction(nearest_rank(took_ns, share), NS_PER_US) if len(took_ns) >= NEEDED[name] else None
+        for name, share in shares.items()
+    }
 
 
 def stage_facts(

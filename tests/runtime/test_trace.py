@@ -48,11 +48,11 @@ def machine(max_batch: int = 4, delay_ns: int = 0) -> Machine:
     return Machine(Limits(2, max_batch), profile, Normal(FillOrWait(max_batch, delay_ns, 1)))
 
 
-def recorded() -> str:
+def recorded(took_ns: int | None = None) -> str:
     sink, recording = io.StringIO(), machine()
     recorder = Recorder(recording, sink)
     for now_ns, events in ((5, [QueryArrived(Query(0, 5))]), (9, [LaunchFinished(0)])):
-        recorder.record(now_ns, events, recording.handle(events, now_ns))
+        recorder.record(now_ns, events, recording.handle(events, now_ns), took_ns)
     return sink.getvalue()
 
 
@@ -71,8 +71,9 @@ def history(of: Machine) -> History:
     return History(of.limits, of.profile, of.policy)
 
 
-def test_a_trace_replays() -> None:
-    steps = list(retrace(io.StringIO(recorded()), history(machine())))
+@pytest.mark.parametrize("took_ns", [None, 0, 1234])
+def test_a_trace_replays(took_ns: int | None) -> None:
+    steps = list(retrace(io.StringIO(recorded(took_ns)), history(machine())))
     assert [step.now_ns for step in steps] == [5, 9]
     assert [type(command).__name__ for step in steps for command in step.commands] == ["Launch", "Deliver"]
     assert [done.kind for step in steps for done in step.operations] == ["new"]
@@ -138,6 +139,9 @@ def test_another_machine_is_refused_by_the_facts_that_differ() -> None:
     [
         ('"Deliver",[0]', '"Deliver",[1]', "line 3 does not replay: recorded was"),
         ('"now_ns":9', '"now_ns":9.0', "line 3 is damaged: now_ns is 9.0"),
+        ('"now_ns":9', '"took_ns":-1,"now_ns":9', "line 3 is damaged: took_ns is -1"),
+        ('"now_ns":9', '"took_ns":true,"now_ns":9', "line 3 is damaged: took_ns is True"),
+        ('"now_ns":9', '"took_ns":7,"now_ns":9', "line 3 does not replay"),
         ('"now_ns":9', '"now_ns":4', "line 3 cannot have happened: time ran backwards"),
         ('"LaunchFinished",0', '"LaunchFinished",1', "line 3 cannot have happened: launch 1 ended"),
         ('"now_ns":9,', '"now_ns": 9,', "line 3 does not replay"),
