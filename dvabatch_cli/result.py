@@ -50,7 +50,11 @@ def measured_of(
     machine: Machine,
     admission: Any,
 ) -> Measured:
-    """A journal, as reporting takes it; the arrays are views, nothing is copied."""
+    """A journal, as reporting takes it; the arrays are views, nothing of them is copied."""
+    held = None
+    if config.load.max_concurrency is not None:
+        held = np.zeros(len(schedule), np.bool_)
+        held[journal.held] = True
     queries = Queries(
         np.frombuffer(journal.arrival_ns, np.int64),
         np.frombuffer(journal.admitted_ns, np.int64),
@@ -58,6 +62,7 @@ def measured_of(
         np.frombuffer(journal.outcome, np.uint8),
         np.frombuffer(journal.late_free, np.bool_) if admission == "pull" or journal.held else None,
         None if journal.lengths is None else np.frombuffer(journal.lengths, np.int32),
+        held,
     )
     return Measured(
         policy=dict(contender.options),

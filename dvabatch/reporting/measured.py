@@ -33,7 +33,7 @@ class Queries:
 
     `late_free` is True where an executor was free between the scheduled instant and the admission: there, lateness
     is the run's own fault. None means that all lateness counts (push admission). `length` is None for a model
-    without lengths.
+    without lengths. `held` is True where a bound on concurrency put the admission off; None where there is no bound.
     """
 
     arrival_ns: IntArray
@@ -42,10 +42,11 @@ class Queries:
     status: npt.NDArray[np.uint8]
     late_free: Mask | None = None
     length: npt.NDArray[np.int32] | None = None
+    held: Mask | None = None
 
     def __post_init__(self) -> None:
         wanted = {"arrival_ns": "int64", "admitted_ns": "int64", "done_ns": "int64", "status": "uint8"}
-        wanted |= {"late_free": "bool", "length": "int32"}
+        wanted |= {"late_free": "bool", "length": "int32", "held": "bool"}
         shape = self.arrival_ns.shape
         for name, dtype in wanted.items():
             array: npt.NDArray[np.generic] | None = getattr(self, name)

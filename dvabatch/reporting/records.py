@@ -20,11 +20,12 @@ _LONGEST_LINE: Final = 512
 
 def lines(queries: Queries) -> Iterator[bytes]:
     """The records, some thousand lines a chunk: id, arrival_ns, admitted_ns, done_ns, status, and where the run has
-    them length and late_free."""
+    them length, late_free and held."""
     names = [status.name.lower() for status in Status]
     form = '{"id":%d,"arrival_ns":%d,"admitted_ns":%d,"done_ns":%d,"status":"%s"'
     form += "" if queries.length is None else ',"length":%d'
     form += "" if queries.late_free is None else ',"late_free":%s'
+    form += "" if queries.held is None else ',"held":%s'
     form += "}\n"
     for begin in range(0, len(queries), _LINES):
         part = slice(begin, begin + _LINES)
@@ -34,8 +35,9 @@ def lines(queries: Queries) -> Iterator[bytes]:
         columns += [[names[status] for status in queries.status[part].tolist()]]
         if queries.length is not None:
             columns += [queries.length[part].tolist()]
-        if queries.late_free is not None:
-            columns += [["true" if free else "false" for free in queries.late_free[part].tolist()]]
+        for mask in (queries.late_free, queries.held):
+            if mask is not None:
+                columns += [["true" if each else "false" for each in mask[part].tolist()]]
         yield "".join(map(form.__mod__, zip(*columns, strict=True))).encode()
 
 
@@ -79,4 +81,6 @@ def _columns(record: dict[str, object]) -> dict[str, type[np.generic]]:
         wanted["length"] = np.int32
     if "late_free" in record:
         wanted["late_free"] = np.bool_
+    if "held" in record:
+        wanted["held"] = np.bool_
     return wanted

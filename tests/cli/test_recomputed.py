@@ -57,6 +57,7 @@ CASES: dict[str, dict[str, Any]] = {
         "load": {"process": "poisson", "request_rate": 40_000, "num_requests": 4000},
     },
     "held": {"load": {"process": "poisson", "request_rate": 4000, "num_requests": 400, "max_concurrency": 3}},
+    "bench_held": {"load": {"process": "poisson", "request_rate": 4000, "num_requests": 400, "max_concurrency": 3}},
     "padded": {"table": {**TABLE, "batch_sizes": [1, 4, 8]}},
     "lengths": {
         "table": LENGTHS_TABLE,

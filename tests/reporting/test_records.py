@@ -12,7 +12,7 @@ from dvabatch.reporting.errors import ReportError
 from dvabatch.reporting.measured import Queries
 from dvabatch.reporting.records import lines, read_queries
 
-NAMES = ("arrival_ns", "admitted_ns", "done_ns", "status", "late_free", "length")
+NAMES = ("arrival_ns", "admitted_ns", "done_ns", "status", "late_free", "length", "held")
 
 
 def write(path: Path, queries: Queries) -> Path:
@@ -35,12 +35,14 @@ def same(one: Queries, other: Queries) -> bool:
     ),
     with_length=st.booleans(),
     with_free=st.booleans(),
+    with_held=st.booleans(),
 )
 def test_records_read_back_as_they_were(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[tuple[int, int, int, int, bool]],
     with_length: bool,
     with_free: bool,
+    with_held: bool,
 ) -> None:
     arrival = np.array([row[0] for row in rows], np.int64)
     admitted = arrival + np.array([row[1] for row in rows], np.int64)
@@ -50,7 +52,8 @@ def test_records_read_back_as_they_were(
     done[status != 0] = -1
     free = np.array([row[4] for row in rows], np.bool_) if with_free and rows else None
     length = (arrival % 512).astype(np.int32) if with_length and rows else None
-    queries = Queries(arrival, admitted, done, status, free, length)
+    held = arrival % 3 == 0 if with_held and rows else None
+    queries = Queries(arrival, admitted, done, status, free, length, held)
     assert same(read_queries(write(tmp_path_factory.mktemp("records") / "q.jsonl", queries)), queries)
 
 
