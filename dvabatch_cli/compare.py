@@ -211,4 +211,4 @@ def _next(outcome: Outcome, after: Side) -> str:
         return (
             f"measure {max(needed)} runs of each: the commands that made them, with --num-runs {max(needed)} --resume"
         )
-    return f"dvabatch plot {after.folder}"
+    return f"dvabatch report {after.folder}"
