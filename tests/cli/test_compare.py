@@ -35,7 +35,7 @@ def test_a_run_with_itself(results: Path) -> None:
     assert done.code == 0
     assert done.out.count("no difference") == 5  # in each row, and in all
     assert "no difference: 4 of 4" in done.out
-    assert done.err.splitlines()[-1] == f"Next: dvabatch plot {results / 'before'}"
+    assert done.err.splitlines()[-1] == f"Next: dvabatch report {results / 'before'}"
     assert "4 comparisons" in done.err
 
 
