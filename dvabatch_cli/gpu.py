@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from dvabatch.batching.limits import Limits
+from dvabatch.loadgen.payloads import POOL_ROWS
 from dvabatch.runtime.device_launcher import ROOM_FOR_GRAPHS, DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler
 from dvabatch.runtime.device_table import DeviceTable
@@ -40,7 +41,6 @@ from slicer import CheckedStages, Manifest, TensorSpec
 Say = Callable[[str], None]
 Tensors: TypeAlias = tuple[TensorSpec, ...]
 QUICK_ON_HOST = Effort(budget_s=0.3, least=2, most=7)
-_POOL: Final = 64  # payloads, as many as a run has
 QUICK_ON_GPU = DeviceEffort(budget_s=0.01, rounds=3, queries=30)
 
 
@@ -217,9 +217,9 @@ def gpu_profile_of(
             whole_table = DeviceTable(device, lay_out_modules([whole], examples, outputs), 1, limits.max_batch)
             whole_launcher = DeviceLauncher(device, [whole], whole_table, graphs=prepared.graphs)
             # As in a run: a pool in which neighbours follow each other, so that a batch of them is one transfer.
-            pool = {name: stages[0].pin(np.repeat(value[:1], _POOL, axis=0)) for name, value in examples[0].items()}
-            payloads = [{name: rows[index] for name, rows in pool.items()} for index in range(_POOL)]
-            stages[0].serve(lambda query_id: payloads[query_id % _POOL], {})
+            pool = {name: stages[0].pin(np.repeat(value[:1], POOL_ROWS, axis=0)) for name, value in examples[0].items()}
+            payloads = [{name: rows[index] for name, rows in pool.items()} for index in range(POOL_ROWS)]
+            stages[0].serve(lambda query_id: payloads[query_id % POOL_ROWS], {})
             return DeviceProfiler(
                 prepared.manifest.name, f"{prepared.version} on {prepared.gpu}, {prepared.precision}", stages,
                 whole_launcher, limits, examples, effort=effort, progress=say,

@@ -16,13 +16,10 @@ import numpy as np
 from typing_extensions import Self
 
 from engines.base import Array
-from engines.device import DeviceError, DeviceMemory
+from engines.device import STREAMS, DeviceError, DeviceMemory
 from engines.errors import BackendMissingError, EngineError
 
 INSTALL = "install it with `pip install 'dvabatch[tensorrt]'` on a machine with an NVIDIA GPU and its driver"
-# Streams beyond this many share a queue of the device, where one that waits for an event holds the others up. The usual 8 are
-# fewer than the streams of a run; 32 are the most there can be.
-_QUEUES = "32"
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: the legacy default stream does not hold it up
 
 
@@ -37,7 +34,8 @@ class CudaDevice:
         self._driver = import_or_say("pycuda.driver", "PyCUDA")
         self._bindings = _graphs_of_bindings()
         cuda = self._driver
-        os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", _QUEUES)  # read when the context is made
+        # Read when the context is made; the usual 8 are fewer than the streams of a run.
+        os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", str(STREAMS))
         try:
             cuda.init()
             self._device = cuda.Device(self._index)

@@ -15,6 +15,9 @@ from engines.base import Array
 from engines.errors import EngineError
 from slicer.manifest import TensorSpec
 
+STREAMS = (
+    32  # that run apart at the most: of more, some share a queue of the device, where one that waits holds up another
+)
 ALIGNMENT = 256  # what TensorRT asks of a tensor's address, and what an allocation is a multiple of
 
 

@@ -47,7 +47,7 @@ class Costs:
     transfer_ns_per_row: int = 0  # bringing one row of a fresh batch to the device, and its answer back
     wake_ns: int = 0  # what it adds to a launch that host and device were idle before it
     one_host: bool = (
-        False  # one thread does all of the host's part, one line all transfers: launches wait for each other there
+        False  # one thread has all of the host's part, one line all transfers: launches wait for each other
     )
 
     def host_ns(self, first_stage: int) -> int:

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from dvabatch.loadgen.npz import read_npz
 from dvabatch.loadgen.streams import Stream, generator
 
 Array = npt.NDArray[Any]
+POOL_ROWS: Final = 64  # of a pool, where nobody asks for another number
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ class PayloadPool:
     `size` is its. Masks are made in either case.
     """
 
-    def __init__(self, inputs: Sequence[InputSpec], size: int = 64, seed: int = 0, *, file: Path | None = None) -> None:
+    def __init__(
+        self, inputs: Sequence[InputSpec], size: int = POOL_ROWS, seed: int = 0, *, file: Path | None = None
+    ) -> None:
         self._inputs = {spec.name: spec for spec in inputs}
         if not inputs or len(self._inputs) != len(inputs):
             raise ValueError(f"a pool needs inputs of different names, got {[spec.name for spec in inputs]}")

@@ -15,13 +15,10 @@ from dvabatch.runtime.graphs import Graphs
 from dvabatch.runtime.padding import PayloadError
 from engines import device as on_device
 from engines.base import Array
-from engines.device import Device, DeviceError, Module
+from engines.device import STREAMS, Device, DeviceError, Module
 from engines.errors import EngineError
 
 ROOM_FOR_GRAPHS = 32768
-_CONNECTIONS = (
-    32  # that the driver opens to a device (engines/cuda.py): streams beyond share one, and wait for each other
-)
 
 
 class DeviceLauncher:
@@ -42,7 +39,8 @@ class DeviceLauncher:
         self.spans = Spans(device, modules, table, self.graphs)
         self._transfers = Transfers(device, table)
         # More launches than sets are under way where late queries catch up: behind another one they would hold up their batch.
-        self.more_tracks = max(0, min(table.sets // 2, (_CONNECTIONS - 1) // 2 - table.sets))
+        # Each track has two streams, and one more brings the payloads.
+        self.more_tracks = max(0, min(table.sets // 2, (STREAMS - 1) // 2 - table.sets))
         self._tracks = Tracks(device, len(modules), table.sets + self.more_tracks)
         self._events: list[on_device.Event] = []  # free ones
         self._news: list[Event] = []

@@ -14,9 +14,7 @@ from dvabatch_cli.recording import Choice, open_recording
 from tests.cli.from_records import NEEDED, nearest_rank
 
 NS_PER_US, NS_PER_S = 1000, 10**9
-TOKEN_BYTES = (
-    16  # what a query's row is on a latency table: two numbers of eight bytes, for each token where there are any
-)
+TOKEN_BYTES = 16  # of a query's row on a latency table: two numbers of eight bytes, for each token where there are any
 
 
 @dataclass(frozen=True, slots=True)
