@@ -46,9 +46,7 @@ class Costs:
     copy_ns_per_row: int = 0  # moving one row between buffer sets
     transfer_ns_per_row: int = 0  # bringing one row of a fresh batch to the device, and its answer back
     wake_ns: int = 0  # what it adds to a launch that host and device were idle before it
-    one_host: bool = (
-        False  # one thread has all of the host's part, one line all transfers: launches wait for each other
-    )
+    one_host: bool = False  # one thread does the host's part of all launches, and one line has all transfers
 
     def host_ns(self, first_stage: int) -> int:
         """What the host does for a launch, before any rows are copied for it and unless everything was idle."""

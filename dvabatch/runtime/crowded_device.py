@@ -24,22 +24,23 @@ class _Flight:
 class CrowdedDevice(DeviceModel):
     """Each launch has a speed of its own, by the profile's crowding.
 
-    A phase's second figure is not a share but `kind(batch, lane)`, or that of a line as ever.
+    A phase's second figure is not a share but a `kind`, or that of a line as ever.
     """
 
     def __init__(self, profile: Profile) -> None:
         super().__init__(profile.slowdown, one_host=profile.costs.one_host)
         assert profile.crowding is not None, "the profile knows only of shares"
         self._crowding = profile.crowding
+        self._padded = profile.padded
         self._sizes = profile.max_batch + 1
         self._device_ns = [
             profile.device_ns(batch, lane) for lane in range(len(profile.lanes)) for batch in range(self._sizes)
         ]
         self._flights: dict[int, _Flight] = {}
 
-    def kind(self, batch: int, lane: int) -> int:
-        """Stands for launches of this size in this lane; above 0."""
-        return lane * self._sizes + batch
+    def kind(self, _stage: int, batch: int, lane: int) -> int:
+        """Stands for launches of the size that runs for `batch` rows, in this lane; above 0."""
+        return lane * self._sizes + self._padded(batch)
 
     @property
     def next_ns(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -46,8 +47,14 @@ class SimulatedDriver:
         self._machine = machine
         self._profile = profile or machine.profile
         self._recorder = recorder
-        self._crowded = None if self._profile.crowding is None else CrowdedDevice(self._profile)
-        self._device = self._crowded or DeviceModel(self._profile.slowdown, one_host=self._profile.costs.one_host)
+        self._device: DeviceModel
+        self._weigh: Callable[[int, int, int], int]  # of a stage, batch and lane: what the device goes by in a phase
+        if self._profile.crowding is None:
+            self._device = DeviceModel(self._profile.slowdown, one_host=self._profile.costs.one_host)
+            self._weigh = partial(_share, self._profile)
+        else:
+            self._device = crowded = CrowdedDevice(self._profile)
+            self._weigh = crowded.kind
         self._wake_ns = self._profile.costs.wake_ns
         self._phases: dict[tuple[int, int, int, int, bool], Phases] = {}
         self._copying_ns: dict[int, int] = {}  # by target set, until its next launch
@@ -231,14 +238,16 @@ class SimulatedDriver:
             work_ns = profile.stage_ns(stage, batch, lane)
             if fate is not None:
                 work_ns = round(work_ns * fate.factor(stage))
-            if self._crowded is not None:
-                share = self._crowded.kind(profile.padded(batch), lane)
-            else:
-                share = max(1, round(profile.share(stage, batch, lane) * FULL))
-            if phases and phases[-1][1] == share:
+            weight = self._weigh(stage, batch, lane)
+            if phases and phases[-1][1] == weight:
                 work_ns += phases.pop()[0]
-            phases.append((work_ns, share))
+            phases.append((work_ns, weight))
         return tuple(phases)
+
+
+def _share(profile: Profile, stage: int, batch: int, lane: int) -> int:
+    """Of the device, in parts of `FULL`."""
+    return max(1, round(profile.share(stage, batch, lane) * FULL))
 
 
 def _after(host_ns: int, phases: Phases) -> Phases:

@@ -29,7 +29,7 @@ def ends(model: DeviceModel, begun: dict[int, int]) -> dict[int, int]:
 
 def test_alone_a_launch_takes_its_time() -> None:
     model = device()
-    model.start(0, ((MS, model.kind(1, 0)),), 0)
+    model.start(0, ((MS, model.kind(0, 1, 0)),), 0)
     assert ends(model, {0: 0}) == {0: MS}
     assert model.busy_ns == MS
 
@@ -37,14 +37,14 @@ def test_alone_a_launch_takes_its_time() -> None:
 def test_alike_launches_slow_down_as_measured() -> None:
     model = device()
     for launch_id in range(2):
-        model.start(launch_id, ((MS, model.kind(1, 0)),), 0)
+        model.start(launch_id, ((MS, model.kind(0, 1, 0)),), 0)
     assert ends(model, {0: 0, 1: 0}) == {0: 1_500_000, 1: 1_500_000}
 
 
 def test_a_small_launch_suffers_beside_a_large_one_which_hardly_notices() -> None:
     model = device()
-    model.start(0, ((MS, model.kind(1, 0)),), 0)
-    model.start(1, ((4 * MS, model.kind(8, 0)),), 0)
+    model.start(0, ((MS, model.kind(0, 1, 0)),), 0)
+    model.start(1, ((4 * MS, model.kind(0, 8, 0)),), 0)
     # Device times are 0.25 and 4 ms: for the small one, as 17 alike; for the large one, as 1.0625.
     small_ns = round(MS * (2.0 + 0.25 * 13))
     large_slow = 1.0 + 0.9 * 0.0625
@@ -58,7 +58,7 @@ def test_a_small_launch_suffers_beside_a_large_one_which_hardly_notices() -> Non
 
 def test_hosts_and_lines_are_before_the_device_and_one_launch_s_after_another_s() -> None:
     model = device(launch_us=100, transfer_us_per_row=50, one_host=True)
-    phases = ((100_000, HOST), (50_000, TRANSFER), (MS, model.kind(1, 0)))
+    phases = ((100_000, HOST), (50_000, TRANSFER), (MS, model.kind(0, 1, 0)))
     model.start(0, phases, 0)
     model.start(1, phases, 0)
     assert model.next_ns == 100_000
