@@ -8,8 +8,10 @@ until it takes as long as the one that was measured.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 from typing import Final
+
+import numpy as np
+import numpy.typing as npt
 
 from dvabatch.batching.curve import Curve
 from dvabatch.runtime.device_model import FULL, HOST, TRANSFER, DeviceModel
@@ -53,8 +55,17 @@ def slowdown_at_once(
     return low
 
 
+def round_ns(ends_ns: Sequence[int] | npt.NDArray[np.int64], count: int) -> float:
+    """How long a launch takes to come round where `count` are always under way, by the ends of them all, in any order.
+
+    It is the median from one end to that of the launch `count` later: those that begin together may end together.
+    """
+    rising_ns = np.sort(ends_ns)
+    return float(np.median(rising_ns[count:] - rising_ns[:-count]))
+
+
 def _cycle_ns(slowdown: Curve, count: int, phases: Sequence[tuple[int, int]]) -> float:
-    """How long a launch takes to come round where `count` are always under way; shares count launches."""
+    """The same of a simulated device, whose shares count launches."""
     device = DeviceModel(slowdown.at, one_host=True)
     ends_ns: list[int] = []
     for launch_id in range(count):
@@ -64,5 +75,4 @@ def _cycle_ns(slowdown: Curve, count: int, phases: Sequence[tuple[int, int]]) ->
         for launch_id in device.advance(now_ns):
             ends_ns.append(now_ns)
             device.start(launch_id, phases, now_ns)
-    rounds_ns = [behind - before for before, behind in zip(ends_ns, ends_ns[count:], strict=False)]
-    return float(median(rounds_ns[len(rounds_ns) // 3 :]))
+    return round_ns(ends_ns[len(ends_ns) // 3 :], count)

@@ -24,7 +24,7 @@ from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Costs, Profile, StageCurves
 from dvabatch.runtime.arrivals import PullArrivals
-from dvabatch.runtime.closed_loop import slowdown_at_once
+from dvabatch.runtime.closed_loop import round_ns, slowdown_at_once
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.journal import Journal
@@ -180,7 +180,7 @@ class DeviceProfiler:
             points: list[tuple[float, float]] = []
             for count in self._counts:
                 policy = Normal(FillOrWait(size, 0, count))
-                cycle_ns = count * self._through_driver(draft, policy, size, queued=True, at_once=count)
+                cycle_ns = self._through_driver(draft, policy, size, queued=True, at_once=count)
                 slowdown = slowdown_at_once(cycle_ns, alone_ns, count, points, host_ns=host_ns, transfer_ns=transfer_ns)
                 points.append((count, slowdown))
             found[size] = Curve(tuple(points))
@@ -243,8 +243,8 @@ class DeviceProfiler:
     def _through_driver(
         self, draft: Profile, policy: Policy, batch: int, *, queued: bool = False, at_once: int = 1
     ) -> float:
-        """Median response of lone batches through an idle runtime; `queued`: from the end of one to the end of the next, of a
-        queue of them of which `at_once` are always under way."""
+        """Median response of lone batches through an idle runtime; `queued`: how long each of a queue of them takes to come
+        round, of which `at_once` are always under way."""
         count = self._effort.queries if at_once == 1 else self._effort.cycles * at_once
         whole_ns = draft.span_ns(0, self._limits.last_stage, batch, 0)
         gap_ns = 0 if queued else 3 * whole_ns + NS_PER_MS
@@ -262,8 +262,7 @@ class DeviceProfiler:
         skip = count // 3  # the first ones met plain launches and their capture
         if not queued:
             return float(median((done_ns - np.asarray(journal.arrival_ns)[::batch])[skip:]))
-        ends_ns = np.sort(done_ns)[skip:]
-        return float(median(ends_ns[at_once:] - ends_ns[:-at_once])) / at_once
+        return round_ns(np.sort(done_ns)[skip:], at_once)
 
     def _copy_ns(self, place: Place) -> int:
         """Nanoseconds per row moved between sets, over the boundaries."""

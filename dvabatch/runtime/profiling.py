@@ -27,6 +27,7 @@ from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Costs, Profile, StageCurves
 from dvabatch.batching.view import View
 from dvabatch.runtime.arrivals import PullArrivals
+from dvabatch.runtime.closed_loop import round_ns
 from dvabatch.runtime.journal import Journal, Outcome
 from dvabatch.runtime.launcher import Launcher
 from dvabatch.runtime.observers import JournalObserver
@@ -252,14 +253,10 @@ class Profiler:
         )
 
     def _cycle_ns(self, draft: Profile, count: int, size: int, lane: int, rounds: int) -> float:
-        """Median time in which a batch comes round where `count` are always under way, over so many rounds.
-
-        Batches that begin together may end together: what is timed is from one batch's end to that of the one `count` later.
-        """
+        """How long a batch takes to come round where `count` are always under way, over so many rounds."""
         batches = (rounds + 2) * count  # the first round finds caches cold, and the last ones run beside fewer
         done_ns = self._run(draft, Normal(FillOrWait(size, 0, count)), [0] * (batches * size), lane)[0]
-        ends_ns = np.sort(done_ns[::size])[:-count]
-        return float(median(ends_ns[count:] - ends_ns[:-count]))
+        return round_ns(np.sort(done_ns[::size])[:-count], count)
 
     def _time_costs(self, draft: Profile) -> Costs:
         """What a launch, a boundary and a copied row cost, through the driver of a real run."""
@@ -288,7 +285,7 @@ class Profiler:
         count = max(2, self._effort.least, self._effort.most // 2)
         gap_ns = 0 if direct_ns is None else round(direct_ns * 1.5) + 2 * NS_PER_MS
         done_ns, arrival_ns = self._run(draft, policy, [gap_ns * index for index in range(count)], 0)
-        return float(median(np.diff(np.sort(done_ns)) if direct_ns is None else done_ns - arrival_ns))
+        return round_ns(done_ns, 1) if direct_ns is None else float(median(done_ns - arrival_ns))
 
     def _run(
         self, draft: Profile, policy: Policy, arrivals_ns: Sequence[int], lane: int

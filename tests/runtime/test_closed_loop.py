@@ -12,7 +12,7 @@ from dvabatch.batching.machine import Machine
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
-from dvabatch.runtime.closed_loop import slowdown_at_once
+from dvabatch.runtime.closed_loop import round_ns, slowdown_at_once
 from dvabatch.runtime.simulated import SimulatedDriver
 
 CYCLES = 24
@@ -28,8 +28,7 @@ def found_again(slowdowns: tuple[float, ...], alone_us: int, launch_us: int, tra
     for count in (2, 4, 8):
         machine = Machine(Limits(1, 1, 8, 8), profile, Normal(FillOrWait(1, 0, count)))
         done_ns = SimulatedDriver(machine).run(np.zeros(CYCLES * count, np.int64)).done_ns
-        ends_ns = np.sort(done_ns)[CYCLES * count // 3 :]
-        cycle_ns = float(np.median(ends_ns[count:] - ends_ns[:-count]))
+        cycle_ns = round_ns(np.sort(done_ns)[CYCLES * count // 3 :], count)
         slowdown = slowdown_at_once(
             cycle_ns, 1000 * alone_us, count, found, host_ns=1000 * launch_us, transfer_ns=1000 * transfer_us
         )
@@ -58,6 +57,11 @@ def test_where_the_host_takes_the_time_more_at_once_are_as_fewer() -> None:
     two, four, eight = found_again((1.2, 1.4, 1.8), 500, 150, 0)
     assert two == pytest.approx(1.2, rel=0.03)
     assert eight == four, "eight launches of 150 us each are longer than the device takes"
+
+
+def test_launches_that_end_together_come_round_no_sooner() -> None:
+    assert round_ns([10, 10, 20, 20, 30, 30], 2) == 10
+    assert round_ns([30, 10, 20], 1) == 10
 
 
 @given(st.integers(1, 20), st.integers(0, 5), st.sampled_from([2, 4, 8]))
