@@ -20,13 +20,26 @@ def scratch(out: Path) -> Iterator[Path]:
     It is locked while it is in use: a lock ends with its process, however that ends and wherever it ran.
     """
     _clear(out)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=out) as name:
-        handle = os.open(name, os.O_RDONLY)
+    folder, handle = _locked(out)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # what cannot be removed now, the next one clears away
+        os.close(handle)
+
+
+def _locked(out: Path) -> tuple[Path, int]:
+    """A new folder and what holds its lock. Before it is locked somebody may take it for one that was left behind."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=out))
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield Path(name)
-        finally:
-            os.close(handle)
+            handle = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if folder.is_dir():
+            return folder, handle
+        os.close(handle)
 
 
 def _clear(out: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +35,23 @@ def test_it_is_gone_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="why"), scratch(tmp_path):
         raise ValueError("why")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_taken_for_a_left_one_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another slicing clears between the folder's making and its locking."""
+    made: list[Path] = []
+    mkdtemp = tempfile.mkdtemp
+
+    def cleared_twice(**where: Any) -> str:
+        made.append(Path(mkdtemp(**where)))
+        if len(made) < 3:
+            made[-1].rmdir()
+        return str(made[-1])
+
+    monkeypatch.setattr(tempfile, "mkdtemp", cleared_twice)
+    with scratch(tmp_path) as folder:
+        assert folder == made[2]
+        assert folder.is_dir()
 
 
 def test_what_a_killed_slicing_left_is_cleared_and_nothing_else(tmp_path: Path) -> None:
