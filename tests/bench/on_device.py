@@ -42,6 +42,7 @@ TAX_TARGET = 1.05
 BUSY_TARGET = 0.95
 THROUGHPUT_TARGET = 0.95
 HOST_TARGET = 1.2
+_BEYOND = 16  # times what the whole engine serves: more than any host is known to take
 _GAP_NS = 3_000_000
 _NS_PER_S = 1e9
 # A network that the device runs in next to no time, with the inputs of the large one: what is left is the host.
@@ -227,14 +228,15 @@ def _mean_ms(journal: Journal) -> float:
 
 
 def _host(rig: _Rig, input_type: str, whole_rps: float, scale: Scale) -> Figure:
-    """Everything but the device's work: payloads of the same size, decisions, launches, answers."""
+    """Everything but the device's work: payloads of the same size, decisions, launches, answers. More than that is offered."""
     scale.say(f"what the host can take, {input_type}")
     policy = Normal(FillOrWait(rig.limits.max_batch, 0, 4))
-    rate, _ = _served(rig, policy, 4 * whole_rps, scale)
+    offered_rps = _BEYOND * whole_rps
+    rate, _ = _served(rig, policy, offered_rps, scale)
     device_rps = rig.ground.profile.capacity_rps(rig.limits.max_batch)
     return Figure(
         f"host's limit, {input_type}", rate / whole_rps, "of whole", HOST_TARGET, ">=",
-        f"{rate:,.0f} queries/s of a network that the device runs at {device_rps:,.0f}",
+        f"{rate:,.0f} of {offered_rps:,.0f} queries/s of a network that the device runs at {device_rps:,.0f}",
     )  # fmt: skip
 
 

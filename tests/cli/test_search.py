@@ -1,9 +1,8 @@
-"""`search`: the limit that it finds is the one that theory knows; and it keeps, resumes, and says what went wrong."""
+"""`search`, the command: what it searches, what it says, and what it refuses."""
 
 from __future__ import annotations
 
 import json
-import math
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -16,106 +15,8 @@ from dvabatch_cli.baselines import QUICK
 from dvabatch_cli.result import Result
 from dvabatch_cli.searching import limit_run
 from dvabatch_cli.testbed import SimulatedBed
-from tests.cli.command import LOAD, NORMAL, dvabatch, refused, report_of, table_config
-from tests.cli.test_interrupt import WAIT_S, ctrl_c, read_until, running
-
-ONE = {"backend": "table", "table": "table.json", "executors_per_stage": 1, "buffer_set_size": 1}
-AT_ONCE = {**NORMAL, "max_queue_delay_microseconds": 0}
-CONSTANT = {"process": "constant", "request_rate": 1, "num_requests": 4000}
-POISSON = {"process": "poisson", "request_rate": 1, "num_requests": 400}
-
-
-def one_server(folder: Path, latency_ms: dict[str, float], load: dict[str, Any], **options: Any) -> Path:
-    """Ordinary batching, a batch at a time, on a table of one stage."""
-    largest = max(map(int, latency_ms))
-    return table_config(
-        folder, table={"name": "one", "stages": [{"latency_ms": latency_ms}]}, slicing={"stages": 1},
-        engine={**ONE, "max_batch": largest}, policies=[{**AT_ONCE, **options}], load=load,
-    )  # fmt: skip
-
-
-def limit_of(config: Path, *words: object) -> dict[str, Any]:
-    done = dvabatch("search", config, "--simulate", "--json", "-o", config.parent / "out", *words)
-    assert done.code == 0, done.err
-    (row,) = done.document()["limits"]
-    assert row["status"] == "found"
-    return dict(row)
-
-
-def within(row: dict[str, Any], limit_rps: float, part: float = 0.02) -> bool:
-    return all(abs(row[end] / limit_rps - 1) <= part for end in ("low_rps", "high_rps"))
-
-
-@pytest.mark.parametrize(
-    ("latency_ms", "limit_rps"),
-    [
-        ({"1": 1.0, "8": 2.0}, 4000.0),
-        ({"1": 0.3, "4": 0.9, "8": 2.2}, 4 / 0.0009),
-        ({"1": 20.0, "32": 50.0}, 640.0),
-    ],
-)
-def test_the_limit_of_evenly_spaced_queries_is_the_best_batch_over_its_time(
-    tmp_path: Path, latency_ms: dict[str, float], limit_rps: float
-) -> None:
-    """D/D/1 in batches: max b / T(b), behind which the backlog grows, however long a query may take."""
-    row = limit_of(one_server(tmp_path, latency_ms, CONSTANT), "--slo", "p99:500ms")
-    assert within(row, limit_rps)
-    assert row["low_rps"] <= limit_rps * (1 + 1e-6)
-    assert row["kind"] == "cliff"
-
-
-def test_the_knee_of_a_server_that_takes_whoever_waits(tmp_path: Path) -> None:
-    """T(b) = a + c b with room for all: a batch is what came during the last, so that T = a / (1 - rate c) whatever its size.
-    A query waits from 0 to T and is served for T; the 99th percentile of that is 1.99 T. The rate at which it is 3 ms is
-    (1 - 1.99 a / 3 ms) / c, in whole queries, far below the cliff at 128 / T(128)."""
-    a, c = 1.0, 0.01
-    row = limit_of(one_server(tmp_path, {"1": a + c, "128": a + 128 * c}, CONSTANT), "--slo", "p99:3ms")
-    assert within(row, 1e3 * (1 - 1.99 * a / 3) / c)
-    assert row["kind"] == "knee"
-    assert row["high"]["saturated"] == 0
-
-
-def test_a_policy_that_waits_for_company_holds_from_a_rate_on(tmp_path: Path) -> None:
-    """Batches of eight, for which it waits for ever: at rates below 7 / (bound - T(8)) the first of a batch is late."""
-    config = one_server(
-        tmp_path, {"1": 1.0, "8": 2.0}, CONSTANT, max_queue_delay_microseconds=10_000_000, max_batch_size=8
-    )
-    row = limit_of(config, "--slo", "p99:5ms")
-    assert within(row, 4000)
-    assert row["misses_below_rps"] < 7 / 0.003
-
-
-def waits_at_most(load: float, times: float) -> float:
-    """P(W <= times S) of M/D/1 (Erlang), for a few service times."""
-    return (1 - load) * math.fsum(
-        math.exp(load * (times - k)) * (load * (k - times)) ** k / math.factorial(k) for k in range(int(times) + 1)
-    )
-
-
-def test_the_limit_of_random_arrivals_lies_in_the_bracket(tmp_path: Path) -> None:
-    """M/D/1: the load at which 90 % are answered within three service times, which is 0.587."""
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if waits_at_most(middle, 2.0) >= 0.9 else (low, middle)
-    config = one_server(tmp_path, {"1": 1.0}, {**POISSON, "num_requests": 1500})
-    row = limit_of(config, "--slo", "p90:3ms", "--seeds", 4, "--tolerance", 0.03)
-    assert row["low_rps"] <= 1000 * low <= row["high_rps"]
-    assert within(row, 1000 * low, 0.12)
-    assert row["kind"] == "knee"
-    assert row["low"]["fresh"]
-    assert row["low"]["ci95"][0] >= 0.9 > row["high"]["ci95"][1]
-
-
-def small(folder: Path, **sections: Any) -> Path:
-    return table_config(folder, **{"policies": [NORMAL, LOAD], "load": POISSON, **sections})
-
-
-def search(config: Path, out: Path, *words: object) -> Any:
-    """A search that is over soon."""
-    return dvabatch(
-        "search", config, "--simulate", "--slo", "p90:3ms", "--tolerance", 0.2, "--seeds", 2, "-o", out, *words
-    )
+from tests.cli.command import NORMAL, dvabatch, refused, report_of
+from tests.cli.searched import AT_ONCE, CONSTANT, POISSON, one_server, search, small
 
 
 def test_every_policy_and_baseline_is_searched_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,20 +39,6 @@ def test_every_policy_and_baseline_is_searched_alone(tmp_path: Path, monkeypatch
     assert len(QUICK) > 0
 
 
-def test_the_document_lies_in_the_folder_and_is_the_same_each_time(tmp_path: Path) -> None:
-    config = small(tmp_path)
-    for name in ("one", "other"):
-        assert search(config, tmp_path / name).code == 0
-    texts = [(tmp_path / name / "search.json").read_bytes() for name in ("one", "other")]
-    assert texts[0] == texts[1]
-    document = json.loads(texts[0])
-    assert document["slo"] == {"quantile": 0.9, "response_ms": 3}
-    assert json.loads((tmp_path / "one" / "meta.json").read_text())["command"]
-    said = search(config, tmp_path / "one", "--json").document()
-    assert (said["folder"], said["exit_code"]) == (str(tmp_path / "one"), 0)
-    assert said["limits"] == document["limits"]
-
-
 def test_the_table_and_what_to_run_next(tmp_path: Path) -> None:
     done = search(small(tmp_path), tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "search.json").read_text())["limits"]
@@ -163,70 +50,6 @@ def test_the_table_and_what_to_run_next(tmp_path: Path) -> None:
     best = max(row["low_rps"] for row in rows)
     assert done.err.splitlines()[-1].startswith("Next: dvabatch simulate ")
     assert done.err.splitlines()[-1].endswith(f" --set load.request_rate={best:.6g}")
-
-
-def counted(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> list[float]:
-    """The rates that are run; a Ctrl-C comes at one of them."""
-    ran: list[float] = []
-    run = SimulatedBed.run
-
-    def noted(self: SimulatedBed, contender: Any, point: Any, schedule: Any, *words: Any) -> Result:
-        if len(ran) == stop_at:
-            raise KeyboardInterrupt
-        ran.append(point.rate_rps)
-        return run(self, contender, point, schedule, *words)
-
-    monkeypatch.setattr(SimulatedBed, "run", noted)
-    return ran
-
-
-def test_a_search_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = small(tmp_path)
-    assert search(config, tmp_path / "whole").code == 0
-    with monkeypatch.context() as patch:
-        begun = counted(patch, stop_at=6)
-        stopped = search(config, tmp_path / "out")
-    assert stopped.code == 130
-    assert "interrupted: what was probed is kept; go on with --resume" in stopped.err
-    partial = json.loads((tmp_path / "out" / "search.json").read_text())["limits"]
-    assert partial[-1]["status"] == "interrupted"
-    with monkeypatch.context() as patch:
-        rest = counted(patch)
-        assert search(config, tmp_path / "out", "--resume").code == 0
-    whole = len(list((tmp_path / "whole" / "probes").glob("*.json"))) - 1  # and which config they are of
-    assert len(begun) + len(rest) == whole
-    assert (tmp_path / "out" / "search.json").read_bytes() == (tmp_path / "whole" / "search.json").read_bytes()
-    with monkeypatch.context() as patch:
-        again = counted(patch)
-        assert search(config, tmp_path / "out", "--resume").code == 0
-        assert again == []
-        assert search(config, tmp_path / "out").code == 0
-        assert len(again) == whole  # without --resume all is probed anew
-
-
-def test_a_folder_holds_the_probes_of_one_search(tmp_path: Path) -> None:
-    config = small(tmp_path)
-    assert search(config, tmp_path / "out").code == 0
-    for words in (["--slo", "p90:4ms"], ["--seeds", "3"], ["--set", "engine.max_batch=4"]):
-        done = search(config, tmp_path / "out", "--resume", *words)
-        assert done.code == 2
-        assert "holds probes of another config, stages, profile, objective or number of seeds" in done.err
-    table = config.parent / "table.json"
-    table.write_text(table.read_text().replace("0.2", "0.21"))
-    done = search(config, tmp_path / "out", "--resume")
-    assert (done.code, "stages, profile, objective" in done.err) == (2, True)
-    (tmp_path / "out" / "probes" / ".config.json").write_bytes(b"\xff")
-    assert search(config, tmp_path / "out", "--resume").code == 2
-
-
-def test_a_damaged_probe_is_said(tmp_path: Path) -> None:
-    config = small(tmp_path)
-    assert search(config, tmp_path / "out").code == 0
-    file = next((tmp_path / "out" / "probes").glob("NORMAL*.json"))
-    file.write_text("{}")
-    done = search(config, tmp_path / "out", "--resume")
-    assert done.code == 2
-    assert f"{file} is not a probe of a search" in done.err
 
 
 def test_an_objective_out_of_reach_ends_with_5_and_how_near_it_came(tmp_path: Path) -> None:
@@ -415,33 +238,6 @@ def test_wrong_answers_make_a_run_invalid(tmp_path: Path, monkeypatch: pytest.Mo
     assert done.code == 4
     assert "INVALID NORMAL: 2 of 5 checked answers are wrong" in done.err
     assert "measured again" not in done.err  # they would be wrong again
-
-
-def test_for_real_ctrl_c_keeps_what_was_probed_and_the_rest_follows(tmp_path: Path) -> None:
-    """Engines that sleep. A host that is busy elsewhere may make its sender late, or its engines slow, and then says so."""
-    slow = {"name": "slow", "stages": [{"latency_ms": {"1": 8.0, "8": 16.0}}]}
-    config = table_config(
-        tmp_path,
-        table=slow,
-        slicing={"stages": 1},
-        policies=[AT_ONCE],
-        load={**POISSON, "num_requests": 100, "attempts": 10},
-    )
-    words = ("search", config, "--slo", "p50:60ms", "--tolerance", 0.5, "--seeds", 1, "-o", tmp_path / "out")
-    with running(*words) as process:
-        said = read_until(process, "in time (")
-        ctrl_c(process)
-        printed, rest = process.communicate(timeout=WAIT_S)
-    assert process.returncode == 130, said + rest
-    assert "Traceback" not in printed + said + rest
-    kept = set((tmp_path / "out" / "probes").glob("NORMAL*.json"))
-    assert kept
-    done = dvabatch(*words, "--resume", "--json")
-    (row,) = done.document()["limits"]
-    ends = {"found": 0, "no end": 0, "invalid": 4, "unreachable": 5, "undecided": 5}
-    assert done.code == ends[row["status"]], done.err
-    assert row["rates"]
-    assert kept <= set((tmp_path / "out" / "probes").glob("NORMAL*.json"))
 
 
 def test_help_has_an_example() -> None:

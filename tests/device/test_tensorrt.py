@@ -5,35 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dvabatch_cli.gpu import backend_of
 from engines.cache import EngineCache
 from engines.cuda import CudaDevice
-from engines.errors import BackendMissingError, EngineError
+from engines.errors import EngineError
 from tests.cli.command import dvabatch
+from tests.device.tiny import POLICIES, WHY, tiny_config
 
-
-def missing() -> str:
-    """Why these tests cannot run here; empty if they can."""
-    try:
-        backend_of("tensorrt", lambda _: None)
-    except BackendMissingError as error:
-        return str(error)
-    return ""
-
-
-WHY = missing()
 pytestmark = pytest.mark.skipif(bool(WHY), reason=f"no GPU to test on: {WHY}")
-
-POLICIES: list[dict[str, Any]] = [
-    {"scheduler_type": "NORMAL", "instances": 2},
-    {"scheduler_type": "LOAD_DVA", "max_batch_size": 3, "max_allow_merge_batchsize": 8},
-    {"scheduler_type": "OPERATOR_DVA", "favor_per_stage": [2, 4, 2]},
-    {"scheduler_type": "HYBRID_DVA", "max_batch_size": 3, "max_allow_merge_batchsize": 8, "favor_per_stage": [2, 4, 2]},
-]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,28 +24,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def config(folder: Path, **engine: Any) -> Path:
-    document = {
-        "name": "gpu",
-        "model": {"network": "tiny_resnet", "input": [3, 32, 32]},
-        "slicing": {"stages": 3},
-        "engine": {"backend": "tensorrt", "max_batch": 8, "builder_optimization_level": 0, **engine},
-        "policies": POLICIES,
-        "load": {"request_rate": 4000, "num_requests": 400, "attempts": 1},
-        "checks": {"sample": 200},
-    }
-    path = folder / "gpu.json"
-    path.write_text(json.dumps(document))
-    return path
-
-
 @pytest.mark.parametrize(
     ("precision", "graphs", "tolerance"), [("fp32", True, 1e-3), ("fp32", False, 1e-3), ("fp16", True, 2e-2)]
 )
 def test_answers_of_every_policy_are_those_of_the_cpu(
     tmp_path: Path, precision: str, graphs: bool, tolerance: float
 ) -> None:
-    made = config(tmp_path, precision=precision, cuda_graphs=graphs)
+    made = tiny_config(tmp_path, precision=precision, cuda_graphs=graphs)
     done = dvabatch("bench", made, "-o", tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["engine"]["backend"] == "tensorrt", done.err

@@ -1,0 +1,59 @@
+"""Compute Sanitizer over a short run: no access out of bounds, no race in shared memory. Skipped, and said so, without it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import dvabatch
+from tests.device.tiny import WHY, tiny_config
+
+_BESIDE_PYTHON = "cuda_sanitizer_api/bin/compute-sanitizer"  # in the wheel nvidia-cuda-sanitizer-api
+_FAULTY = 86  # exit code of a run in which it found something
+_WAIT_S = 300
+
+
+def sanitizer() -> str | None:
+    found = shutil.which("compute-sanitizer")
+    package = find_spec("nvidia")
+    for folder in [] if package is None else package.submodule_search_locations or []:
+        if (file := Path(folder) / _BESIDE_PYTHON).is_file():
+            found = found or str(file)
+    return found
+
+
+pytestmark = [
+    pytest.mark.skipif(bool(WHY), reason=f"no GPU to test on: {WHY}"),
+    pytest.mark.skipif(
+        sanitizer() is None, reason="compute-sanitizer is not here: pip install nvidia-cuda-sanitizer-api"
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("tool", "clean"), [("memcheck", "ERROR SUMMARY: 0 errors"), ("racecheck", "(0 errors, 0 warnings)")]
+)
+def test_a_short_run_is_clean(tmp_path: Path, tool: str, clean: str) -> None:
+    config = tiny_config(tmp_path, precision="fp16")
+    few = ("--set", "load.num_requests=40", "--set", "load.warmup_requests=0", "--set", "checks.sample=40")
+    assert dvabatch("bench", config, *few, "-o", tmp_path / "plain").code in (0, 4)  # engines and profile are kept
+    program = str(sanitizer())
+    done = subprocess.run(
+        [
+            program, "--tool", tool, "--error-exitcode", str(_FAULTY),
+            sys.executable, "-m", "dvabatch_cli", "bench", str(config), *few, "-o", str(tmp_path / "out"),
+        ],
+        capture_output=True, text=True, timeout=_WAIT_S, check=False,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert clean in said, said[-4000:]
+    assert done.returncode in (0, 4), said[-4000:]  # so slow that the sender may be late
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["correctness"]["checked"] == len(report["runs"]) * 40
+    assert report["correctness"]["max_rel_error"] <= 2e-2
