@@ -105,6 +105,13 @@ def _findings(facts: Mapping[str, Any]) -> list[dict[str, object]]:
     gpu = os.path.exists("/dev/nvidiactl")  # noqa: PTH110 -- a device file, not a path to work with
     return [
         _finding("Python", sys.version.split()[0], sys.version_info >= (3, 10), "3.10 or newer is needed"),
+        _finding(
+            "machine",
+            "compiled" if facts["compiled"] else "interpreted",
+            facts["compiled"],
+            "decisions and simulations take about twice as long: `make fast` in a checkout compiles it",
+            needed=False,
+        ),
         _finding("cores", cores, cores >= 2, "with one core the load generator and the engines share it", needed=False),
         *_punctuality(facts),
         *(

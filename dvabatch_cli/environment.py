@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from dvabatch.compiled import is_compiled
 from dvabatch_cli.gpu_watch import open_watch
 from dvabatch_cli.host import host_facts, memory_bytes, usable_cores
 
@@ -40,6 +41,7 @@ def environment(*, steal_share: float | None = None, pacing: Mapping[str, Any] |
         "pacing": pacing,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
+        "compiled": is_compiled(),
         "packages": packages(),
         "gpu": gpu_facts(),
         "commit": _git("rev-parse", "HEAD"),

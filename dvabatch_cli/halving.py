@@ -5,17 +5,20 @@ Successive halving, on the measured profile and with other seeds than any compar
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
 
 from dvabatch.batching.limits import Limits
-from dvabatch.batching.machine import Machine, Policy
+from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
-from dvabatch.loadgen import make_schedule
+from dvabatch.loadgen import Schedule, make_schedule
 from dvabatch.loadgen.lengths import LengthDistribution
 from dvabatch.loadgen.processes import Process
 from dvabatch.runtime.journal import Outcome
@@ -37,11 +40,12 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One policy on one schedule."""
+    """One setting on one schedule. It goes to another process, where a compiled profile or limits do not: they go as what they
+    are made from."""
 
-    policy: Policy
-    profile: Profile
-    limits: Limits
+    setting: AnyPolicy
+    profile: str  # its table, as JSON
+    limits: Mapping[str, Any]
     process: Process
     lengths: LengthDistribution | None
     queries: int
@@ -63,31 +67,20 @@ class Search:
     ) -> list[tuple[float, AnyPolicy]]:
         """The settings of the last round with their mean response in ns, best first; `say` hears of each round."""
         found: list[tuple[float, AnyPolicy]] = [(0.0, setting) for setting in settings]
+        table, limits = json.dumps(self.profile.to_table()), asdict(self.limits)
         for turn in rounds:
             entering = [setting for _, setting in found[: turn.settings]]
             say(len(entering), turn.queries)
             trials = [
-                Trial(
-                    policy_of(setting, self.profile),
-                    self.profile,
-                    self.limits,
-                    self.process,
-                    self.lengths,
-                    turn.queries,
-                    self.seed,
-                )
+                Trial(setting, table, limits, self.process, self.lengths, turn.queries, self.seed)
                 for setting in entering
             ]
-            found = sorted(zip(across(mean_ns, trials), entering, strict=True), key=lambda pair: pair[0])
+            found = sorted(zip(across(tried_ns, trials), entering, strict=True), key=lambda pair: pair[0])
         return found
 
 
-def mean_ns(trial: Trial) -> float:
-    """Mean response of the answered queries."""
-    schedule = make_schedule(
-        trial.process, trial.lengths, num_requests=trial.queries, max_duration_s=None, seed=trial.seed
-    )
-    machine = Machine(trial.limits, trial.profile, trial.policy)
+def mean_ns(machine: Machine, schedule: Schedule) -> float:
+    """Mean response of the answered queries, in simulation."""
     journal = SimulatedDriver(machine).run(schedule.arrivals_ns, schedule.lengths)
     spent = [
         done - arrival
@@ -95,6 +88,20 @@ def mean_ns(trial: Trial) -> float:
         if outcome == Outcome.COMPLETED
     ]
     return sum(spent) / len(spent) if spent else float("inf")
+
+
+def tried_ns(trial: Trial) -> float:
+    """Mean response of the answered queries of a trial."""
+    schedule = make_schedule(
+        trial.process, trial.lengths, num_requests=trial.queries, max_duration_s=None, seed=trial.seed
+    )
+    profile = _profile(trial.profile)
+    return mean_ns(Machine(Limits(**trial.limits), profile, policy_of(trial.setting, profile)), schedule)
+
+
+@lru_cache(maxsize=1)  # all trials of a search are on one
+def _profile(table: str) -> Profile:
+    return Profile.from_table(json.loads(table))
 
 
 @contextmanager

@@ -15,14 +15,18 @@ class Batch:
     """
 
     __slots__ = (
-        "boundary", "cancelled", "first_launch_ns", "head", "id", "lane", "launch_id",
+        "_ids", "boundary", "cancelled", "first_launch_ns", "head", "id", "lane", "launch_id",
         "place", "queries", "stage", "state", "tail",
     )  # fmt: skip
 
-    def __init__(self, batch_id: int, lane: int, queries: list[Query], place: Place, stage: int = 0) -> None:
+    def __init__(
+        self, batch_id: int, lane: int, queries: list[Query], place: Place, stage: int = 0, ids: tuple[int, ...] = ()
+    ) -> None:
+        """`ids`: those of the queries, where the caller has them already."""
         self.id = batch_id
         self.lane = lane
         self.queries = queries
+        self._ids = ids
         self.place = place
         self.stage = stage  # the next one to run
         self.boundary = stage  # where it stands, or will stand when its launch in flight ends
@@ -39,9 +43,16 @@ class Batch:
         return len(self.queries)
 
     @property
+    def ids(self) -> tuple[int, ...]:
+        """The queries' ids in row order. Every launch carries them, so they are kept: queries are only ever added."""
+        if len(self._ids) != len(self.queries):
+            self._ids = tuple([query.id for query in self.queries])
+        return self._ids
+
+    @property
     def live_ids(self) -> tuple[int, ...]:
         if not self.cancelled:
-            return tuple([query.id for query in self.queries])
+            return self.ids
         return tuple([query.id for query in self.queries if query.id not in self.cancelled])
 
     @property

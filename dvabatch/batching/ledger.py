@@ -7,6 +7,7 @@ to say. Policies see it through `View`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, ValuesView
+from operator import attrgetter
 
 from dvabatch.batching.batch import Batch
 from dvabatch.batching.commands import Copy, Launch
@@ -23,14 +24,15 @@ from dvabatch.batching.waiting import WaitingRoom
 
 _READY, _HELD = BatchState.READY, BatchState.HELD
 _LAUNCHED, _PASSED = BatchEvent.LAUNCHED, BatchEvent.PASSED
+_by_id = attrgetter("id")
 
 
 class Ledger:
     """Everything the machine knows at `now_ns`."""
 
     __slots__ = (
-        "_bound_for", "_pace", "batch_by_id", "executors", "followers", "idle", "idle_through", "launches", "limits",
-        "next_batch_id", "next_launch_id", "now_ns", "profile", "ready_by_id", "sets", "waiting",
+        "_bound_for", "_pace", "_ready_at", "batch_by_id", "executors", "followers", "idle", "idle_through", "launches",
+        "limits", "next_batch_id", "next_launch_id", "now_ns", "profile", "ready_count", "sets", "waiting",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, profile: Profile) -> None:
@@ -45,7 +47,9 @@ class Ledger:
         self.batch_by_id: dict[int, Batch] = {}
         # By lane and boundary: how many batches stand there or are on their way.
         self._bound_for = [[0] * (limits.stages + 1) for _ in limits.lanes]
-        self.ready_by_id: dict[int, Batch] = {}
+        # The ready batches by stage, and how many they are: most stages have none, or no executor for them.
+        self._ready_at: list[dict[int, Batch]] = [{} for _ in range(limits.stages)]
+        self.ready_count = 0
         self.launches: dict[int, Launch] = {}  # in flight
         self.followers: dict[int, int] = {}  # launch -> the launch queued behind it
         self.next_batch_id = 0
@@ -63,10 +67,18 @@ class Ledger:
 
     @property
     def ready(self) -> Sequence[Batch]:
-        ready = self.ready_by_id
-        if len(ready) < 2:
-            return [*ready.values()]
-        return [ready[batch_id] for batch_id in sorted(ready)]
+        return _in_order([batch for at_stage in self._ready_at for batch in at_stage.values()])
+
+    @property
+    def startable(self) -> Sequence[Batch]:
+        found: list[Batch] = []
+        for at_stage, idle in zip(self._ready_at, self.idle, strict=True):
+            if at_stage and idle:
+                found += at_stage.values()
+        return _in_order(found)
+
+    def ready_at(self, stage: int) -> Sequence[Batch]:
+        return _in_order([*self._ready_at[stage].values()])
 
     def utilization(self) -> float:
         return self._pace.utilization(self.now_ns)
@@ -124,7 +136,7 @@ class Ledger:
             raise OperationError(f"{operation}: wanted 1 to {self.limits.max_batch} queries, got {len(ids)}")
         queries = self._admit(lane, ids)
         batch_id = self._new_id()
-        return self._open(Batch(batch_id, lane, queries, self.sets.take(batch_id, len(queries))))
+        return self._open(Batch(batch_id, lane, queries, self.sets.take(batch_id, len(queries)), 0, ids))
 
     def stretch(self, operation: Stretch) -> Batch:
         """Waiting queries become the head's tail, right behind it, or join the tail that has not started."""
@@ -145,7 +157,7 @@ class Ledger:
         if tail is None:
             batch_id = self._new_id()
             place = self.sets.claim(batch_id, Place(head.place.buffer_set, head.place.end_row, len(queries)))
-            tail = self._open(Batch(batch_id, head.lane, queries, place))
+            tail = self._open(Batch(batch_id, head.lane, queries, place, 0, operation.query_ids))
             self._tie(head, tail)
         else:
             tail.queries.extend(queries)
@@ -191,12 +203,13 @@ class Ledger:
         self._close(whole)
         parts, row = [], 0
         buffer_set, first_row, _ = whole.place
+        ids = whole.ids
         for size in sizes:
-            place = Place(buffer_set, first_row + row, size)
-            part = Batch(self._new_id(), whole.lane, whole.queries[row : row + size], place, whole.stage)
+            place, behind = Place(buffer_set, first_row + row, size), row + size
+            part = Batch(self._new_id(), whole.lane, whole.queries[row:behind], place, whole.stage, ids[row:behind])
             part.first_launch_ns = whole.first_launch_ns
             parts.append(self._open(part))
-            row += size
+            row = behind
         self.sets.divide(whole.id, buffer_set, {part.id: part.place for part in parts})
         if whole.cancelled:
             for part in parts:
@@ -251,8 +264,7 @@ class Ledger:
         batch.launch_id = launch_id
         if batch.first_launch_ns is None:
             batch.first_launch_ns = self.now_ns
-        ids = tuple([query.id for query in batch.queries])
-        launch = Launch(launch_id, batch_id, batch.lane, first, last, batch.place, ids, executors, behind)
+        launch = Launch(launch_id, batch_id, batch.lane, first, last, batch.place, batch.ids, executors, behind)
         self.launches[launch_id] = launch
         return launch
 
@@ -264,9 +276,11 @@ class Ledger:
             after = next_batch_state(batch.id, before, event)  # which refuses it by name
         batch.state = after
         if after is _READY:
-            self.ready_by_id[batch.id] = batch
+            self._ready_at[batch.stage][batch.id] = batch
+            self.ready_count += 1
         elif before is _READY:
-            del self.ready_by_id[batch.id]
+            del self._ready_at[batch.stage][batch.id]
+            self.ready_count -= 1
 
     # What events do -----------------------------------------------------------------------------------------------
 
@@ -325,7 +339,8 @@ class Ledger:
     # Within -------------------------------------------------------------------------------------------------------
 
     def _open(self, batch: Batch) -> Batch:
-        self.batch_by_id[batch.id] = self.ready_by_id[batch.id] = batch
+        self.batch_by_id[batch.id] = self._ready_at[batch.stage][batch.id] = batch
+        self.ready_count += 1
         self._bound_for[batch.lane][batch.stage] += 1
         return batch
 
@@ -382,3 +397,10 @@ class Ledger:
             head.place = place
         self.sets.vacate(tail.id, tail.place.buffer_set)
         return copies
+
+
+def _in_order(batches: list[Batch]) -> list[Batch]:
+    """Of ids, in place."""
+    if len(batches) > 1:
+        batches.sort(key=_by_id)
+    return batches

@@ -103,6 +103,13 @@ class View(Protocol):
         """Those that stand at a boundary or the entry and wait for a word, in order of id."""
 
     @property
+    def startable(self) -> Sequence[BatchView]:
+        """Those of the ready whose next stage has a free executor, in order of id."""
+
+    def ready_at(self, stage: int) -> Sequence[BatchView]:
+        """Those of the ready that stand before this stage, in order of id."""
+
+    @property
     def idle(self) -> Sequence[int]:
         """How many executors of each stage are free."""
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 
+from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
+from dvabatch.loadgen import make_schedule
 from dvabatch_cli import baselines, tuning
 from dvabatch_cli.config import Config, load_config
 from dvabatch_cli.ground import lay_ground
-from dvabatch_cli.halving import Round, Trial, mean_ns
+from dvabatch_cli.halving import Round, mean_ns
 from dvabatch_cli.wiring import Contender, LoadPoint, contender_of, lengths_of, limits_of, load_points
 from tests.bench.figure import Benchmark, Figure, Scale
 
@@ -74,8 +76,10 @@ def run(scale: Scale) -> Iterator[Figure]:
 def _mean_ms(contender: Contender, config: Config, profile: Profile, point: LoadPoint, queries: int) -> float:
     """Over all seeds, each a schedule of its own."""
     limits, lengths = limits_of(config, profile.stages), lengths_of(config)
-    trial = Trial(contender.policy, profile, limits, point.process, lengths, queries, 0)
-    return fmean(mean_ns(replace(trial, seed=seed)) for seed in _SEEDS) / 1e6
+    schedules = [
+        make_schedule(point.process, lengths, num_requests=queries, max_duration_s=None, seed=seed) for seed in _SEEDS
+    ]
+    return fmean(mean_ns(Machine(limits, profile, contender.policy), schedule) for schedule in schedules) / 1e6
 
 
 BENCHMARK = Benchmark(

@@ -105,7 +105,7 @@ def a_split_loses_its_last_part(patch: pytest.MonkeyPatch) -> None:
     def broken(self: Ledger, operation: Split) -> list[Batch]:
         parts = split(self, operation)
         del self.batch_by_id[parts[-1].id]
-        self.ready_by_id.pop(parts[-1].id, None)
+        self._ready_at[parts[-1].stage].pop(parts[-1].id, None)
         return parts[:-1]
 
     patch.setattr(Ledger, "split", broken)

@@ -38,7 +38,7 @@ LIMITS = Limits(4, 6, 4, 3)
         OperatorDva(FillOrWait(6, 0, 4), Favoring((4, 2, 6, 1))),
         HybridDva(CatchingUp(6, 6, 3, None), Favoring((6, 2, 6, 1))),
     ],
-    ids=lambda policy: str(policy.scheduler_type),
+    ids=lambda policy: str(type(policy).__name__),
 )
 def test_row_offsets_are_never_applied(policy: Policy) -> None:
     """A stretched or split batch computed the wrong rows: here every row is followed from stage to stage."""

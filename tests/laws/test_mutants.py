@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from dvabatch.batching.errors import BatchingError
 from dvabatch.batching.machine import Machine
+from dvabatch.compiled import is_compiled
 from tests.laws.driver import LawDriver
 from tests.laws.mutants import MUTANTS, Break
 from tests.laws.strategies import policies, scenarios
 from tests.laws.violations import Violation
 from tests.laws.watched import WatchedPolicy
 
+pytestmark = pytest.mark.skipif(is_compiled(), reason="nobody can break a compiled machine: `make slow` first")
 FIRST = settings(settings.get_profile("laws"), max_examples=150)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
 
 from dvabatch.batching.operations import Advance, Merge, New, Operation, Stretch, Wake
 from dvabatch.batching.policies.boundary import advance
@@ -46,7 +45,6 @@ class Auto:
 
     settings: tuple[Setting, ...]
     foresight: float = 2.0
-    scheduler_type: ClassVar[str] = "AUTO"
 
     def __post_init__(self) -> None:
         rising = all(one.up_to < other.up_to for one, other in pairwise(self.settings))
@@ -55,7 +53,7 @@ class Auto:
 
     @property
     def digest(self) -> str:
-        return f"{self.scheduler_type} {self.settings} {self.foresight}"
+        return f"AUTO {self.settings} {self.foresight}"
 
     def setting(self, utilization: float, present: int) -> Setting:
         """The first that serves at this load and is not outgrown by the queries present; the last one serves beyond."""

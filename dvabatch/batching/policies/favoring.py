@@ -44,8 +44,8 @@ class Favoring:
         stage = batch.stage
         limit = self.sizes[stage]
         if view.bound_for(batch.lane)[stage] > 1:
-            for other in view.ready:
-                if other.stage == stage and self._fits(batch, other, limit):
+            for other in view.ready_at(stage):
+                if self._fits(batch, other, limit):
                     # Neighbours in row order, which costs nothing; strangers with the older one in front.
                     in_one_set = batch.place.buffer_set == other.place.buffer_set
                     first = batch.place.first_row < other.place.first_row if in_one_set else batch.id < other.id

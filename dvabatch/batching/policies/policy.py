@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import ClassVar
 
 from dvabatch.batching.operations import Advance, Operation
 from dvabatch.batching.policies.boundary import Rules, advance, go_on
@@ -24,11 +23,6 @@ class _Whole:
     """Ordinary batching: one entry, one exit, one launch through all stages."""
 
     entry: FillOrWait
-    scheduler_type: ClassVar[str]
-
-    @property
-    def digest(self) -> str:
-        return f"{self.scheduler_type} {self.entry}"
 
     def plan(self, view: View) -> Iterator[Operation]:
         ready, entering = view.ready, self.entry.enter(view, _straight_through, view.limits.last_stage)
@@ -50,14 +44,20 @@ class Normal(_Whole):
     """NORMAL: lanes apart. The baseline: a dynamic batcher in its own terms."""
 
     __slots__ = ()
-    scheduler_type = "NORMAL"
+
+    @property
+    def digest(self) -> str:
+        return f"NORMAL {self.entry}"
 
 
 class NormalInput(_Whole):
     """NORMAL_INPUT: one queue for all lengths, each batch padded to its longest member."""
 
     __slots__ = ()
-    scheduler_type = "NORMAL_INPUT"
+
+    @property
+    def digest(self) -> str:
+        return f"NORMAL_INPUT {self.entry}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +69,16 @@ class InputDva:
     """
 
     entry: FillOrWait
-    scheduler_type: ClassVar[str] = "INPUT_DVA"
 
     @property
     def digest(self) -> str:
-        return f"{self.scheduler_type} {self.entry}"
+        return f"INPUT_DVA {self.entry}"
 
     def plan(self, view: View) -> Iterator[Operation]:
-        ready = view.ready
-        if len(ready) > 1:
-            ready = sorted(ready, key=lambda batch: (self._due_ns(view, batch), batch.id))
-        for batch in ready:
+        startable = view.startable
+        if len(startable) > 1:
+            startable = sorted(startable, key=lambda batch: (self._due_ns(view, batch), batch.id))
+        for batch in startable:
             if view.idle[batch.stage]:
                 yield from self._go(view, batch)
         yield from self.entry.enter(view, self._go)
@@ -102,26 +101,25 @@ class OperatorDva:
 
     entry: FillOrWait
     favoring: Favoring
-    scheduler_type: ClassVar[str] = "OPERATOR_DVA"
 
     @property
     def digest(self) -> str:
-        return f"{self.scheduler_type} {self.entry} {self.favoring}"
+        return f"OPERATOR_DVA {self.entry} {self.favoring}"
 
     def plan(self, view: View) -> Iterator[Operation]:
-        ready, entering = view.ready, self.entry.enter(view, self._go)
-        return chain(go_on(view, self.favoring, ready), entering) if ready else entering
+        startable, entering = view.startable, self.entry.enter(view, self._go)
+        return chain(go_on(view, self.favoring, startable), entering) if startable else entering
 
     def _go(self, view: View, batch: BatchView) -> Iterable[Operation]:
         return go_on(view, self.favoring, (batch,))
 
 
 def _on_and_in(view: View, rules: Rules, catching_up: CatchingUp) -> Iterator[Operation]:
-    """Ready batches go on, and then those who wait enter, if there are any: nothing is asked for nothing."""
-    ready = view.ready
-    if not ready:
+    """Batches that may start go on, and then those who wait enter, if there are any: nothing is asked for nothing."""
+    startable = view.startable
+    if not startable:
         return catching_up.enter(view, rules)
-    going = go_on(view, rules, ready)
+    going = go_on(view, rules, startable)
     return chain(going, catching_up.enter(view, rules)) if view.waiting.count else going
 
 
@@ -130,11 +128,10 @@ class LoadDva:
     """LOAD_DVA: enter at once; late queries catch up with the youngest batch while it is open."""
 
     catching_up: CatchingUp
-    scheduler_type: ClassVar[str] = "LOAD_DVA"
 
     @property
     def digest(self) -> str:
-        return f"{self.scheduler_type} {self.catching_up}"
+        return f"LOAD_DVA {self.catching_up}"
 
     def plan(self, view: View) -> Iterator[Operation]:
         return _on_and_in(view, self.catching_up, self.catching_up)
@@ -146,11 +143,10 @@ class HybridDva:
 
     catching_up: CatchingUp
     favoring: Favoring
-    scheduler_type: ClassVar[str] = "HYBRID_DVA"
 
     @property
     def digest(self) -> str:
-        return f"{self.scheduler_type} {self.catching_up} {self.favoring}"
+        return f"HYBRID_DVA {self.catching_up} {self.favoring}"
 
     def plan(self, view: View) -> Iterator[Operation]:
         return _on_and_in(view, self, self.catching_up)

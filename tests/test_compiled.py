@@ -1,0 +1,83 @@
+"""The compiled machine: it decides as the interpreted one does, and is not used beside sources that it was not made from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import pytest
+
+from dvabatch.compiled import check_compiled, is_compiled
+
+ROOT = Path(__file__).resolve().parents[1]
+SUFFIX = EXTENSION_SUFFIXES[0]
+# Run in a folder with the compiled copy: the golden trace, and reports of policies that hand themselves to processes.
+REPLAY = """
+import io
+from dvabatch.compiled import is_compiled
+from dvabatch.batching import machine
+from tests.golden.recording import GOLDEN, record
+assert is_compiled() and machine.__file__.endswith(".so"), machine.__file__
+assert record() == GOLDEN.read_text()
+"""
+
+
+def folder_with(root: Path, *, source_s: float, module_s: float) -> Path:
+    (root / "policies").mkdir()
+    for file, age_s in (
+        (root / "machine.py", source_s), (root / f"machine{SUFFIX}", module_s),
+        (root / "policies" / "auto.py", source_s), (root / "policies" / f"auto{SUFFIX}", module_s),
+    ):  # fmt: skip
+        file.touch()
+        os.utime(file, (age_s, age_s))
+    return root
+
+
+def test_modules_of_these_sources_are_taken(tmp_path: Path) -> None:
+    batching = folder_with(tmp_path, source_s=1000, module_s=2000)
+    assert is_compiled(batching)
+    check_compiled(batching)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_modules_of_other_sources_are_refused(tmp_path: Path, gone: bool) -> None:
+    batching = folder_with(tmp_path, source_s=1000, module_s=2000)
+    source = batching / "policies" / "auto.py"
+    if gone:
+        source.unlink()
+    else:
+        os.utime(source, (3000, 3000))
+    with pytest.raises(ImportError, match=r"auto\.py is not what .* `make fast` again, or `make slow`"):
+        check_compiled(batching)
+
+
+def test_without_modules_there_is_nothing_to_hold(tmp_path: Path) -> None:
+    (tmp_path / "machine.py").touch()
+    assert not is_compiled(tmp_path)
+    check_compiled(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which(os.environ.get("CC", "cc")) is None, reason="there is no C compiler: `make fast` needs one"
+)
+def test_the_compiled_machine_decides_as_the_interpreted_one(tmp_path: Path) -> None:
+    """In a copy, as `make fast` does it, but for the compiler's own pains."""
+    for name in ("dvabatch", "engines", "slicer", "dvabatch_cli", "tests/golden"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    environment = {**os.environ, "MYPYC_OPT_LEVEL": "0", "PYTHONPATH": str(tmp_path)}
+    made = subprocess.run(
+        ["make", "-s", "compile", f"BIN={Path(sys.executable).parent}"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, (made.stdout + made.stderr)[-3000:]
+    done = subprocess.run(
+        [sys.executable, "-c", REPLAY], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
