@@ -166,7 +166,8 @@ class Machine:
             ledger.end(batch, BatchEvent.EMPTIED)
         elif batch.stage == ledger.limits.stages:
             ledger.end(batch, _COMPLETED)
-            self._commands.append(Deliver(batch.live_ids if batch.cancelled else launch.query_ids))
+            ids = batch.live_ids if batch.cancelled else launch.query_ids
+            self._commands.append(tuple.__new__(Deliver, (ids,)))  # half as dear as by its name
         else:
             ledger.arrive(batch)
             if self._dead is not None:

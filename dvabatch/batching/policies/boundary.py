@@ -24,8 +24,11 @@ def go_on(view: View, rules: Rules, batches: Iterable[BatchView]) -> Iterator[Op
 
     What a batch becomes by a merge or a split goes on in its place.
     """
-    idle, step = view.idle, rules.step
-    for batch in batches:
+    idle, step, live = view.idle, rules.step, view.batch_by_id
+    to_go = [*batches]
+    to_go.reverse()
+    while to_go:
+        batch = to_go.pop()
         while batch.state is _READY and idle[batch.stage]:  # an operation before may have taken either
             operation = step(view, batch)
             if operation is None:
@@ -36,12 +39,10 @@ def go_on(view: View, rules: Rules, batches: Iterable[BatchView]) -> Iterator[Op
             first_part = view.next_batch_id
             yield operation
             if type(operation) is Merge:
-                batch = view.batch_by_id[operation.head]  # noqa: PLW2901  # it is the one that goes on
+                batch = live[operation.head]  # it is the one that goes on
             elif type(operation) is Split:
-                parts = map(view.batch_by_id.get, range(first_part, view.next_batch_id))
-                yield from go_on(
-                    view, rules, [part for part in parts if part is not None]
-                )  # one may have been cancelled
+                parts = range(view.next_batch_id - 1, first_part - 1, -1)
+                to_go += [live[part] for part in parts if part in live]  # one may have been cancelled
                 break
 
 
