@@ -69,7 +69,9 @@ fast: .venv/installed-test compile  ## compile the machine (a C compiler, a minu
 slow:  ## have it interpreted again
 	rm -f dvabatch/batching/*.so dvabatch/batching/policies/*.so *__mypyc*.so
 
+# From nothing: what is left of an earlier build would be copied with its old date.
 compile: slow
+	rm -rf build
 	$(BIN)/mypyc $(MACHINE) > /dev/null
 
 bench: .venv/installed-test  ## performance figures (never part of the tests); compiles the machine first, where there is a C compiler
