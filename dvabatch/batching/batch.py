@@ -5,9 +5,10 @@ from __future__ import annotations
 from dvabatch.batching.place import Place
 from dvabatch.batching.query import Query
 from dvabatch.batching.states import BatchState
+from dvabatch.batching.view import BatchView
 
 
-class Batch:
+class Batch(BatchView):
     """Mutable inside the ledger; policies see it through the read-only `BatchView`.
 
     `queries[i]` lies in row `place.first_row + i`. A cancelled query keeps its row until the batch ends: rows never move
@@ -19,8 +20,27 @@ class Batch:
         "place", "queries", "stage", "state", "tail",
     )  # fmt: skip
 
+    # What the view has as properties.
+    id: int
+    lane: int
+    queries: tuple[Query, ...]
+    stage: int
+    boundary: int
+    state: BatchState
+    place: Place
+    head: int | None
+    tail: int | None
+    launch_id: int | None
+    first_launch_ns: int | None
+
     def __init__(
-        self, batch_id: int, lane: int, queries: list[Query], place: Place, stage: int = 0, ids: tuple[int, ...] = ()
+        self,
+        batch_id: int,
+        lane: int,
+        queries: tuple[Query, ...],
+        place: Place,
+        stage: int = 0,
+        ids: tuple[int, ...] = (),
     ) -> None:
         """`ids`: those of the queries, where the caller has them already."""
         self.id = batch_id
@@ -31,10 +51,10 @@ class Batch:
         self.stage = stage  # the next one to run
         self.boundary = stage  # where it stands, or will stand when its launch in flight ends
         self.state = BatchState.READY
-        self.head: int | None = None
-        self.tail: int | None = None
-        self.launch_id: int | None = None
-        self.first_launch_ns: int | None = None
+        self.head = None
+        self.tail = None
+        self.launch_id = None
+        self.first_launch_ns = None
         self.cancelled: set[int] = set()
 
     @property

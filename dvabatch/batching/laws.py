@@ -24,7 +24,10 @@ def check(ledger: Ledger, *, wake_pending: bool) -> None:
 def _queries_are_in_one_place(ledger: Ledger) -> None:
     ids = ledger.waiting.ids()
     for batch in ledger.batches:
-        ids.extend(query.id for query in batch.queries)
+        held = tuple(query.id for query in batch.queries)
+        if batch.ids != held:
+            raise LawError(f"law 1: batch {batch.id} launches {batch.ids} and holds {held}")
+        ids.extend(held)
     if len(ids) != len(set(ids)):
         raise LawError(f"law 1: a query is in two places: {sorted(ids)}")
     if len(ledger.waiting.ids()) != ledger.waiting.count:

@@ -162,7 +162,7 @@ class Ledger:
             tail = self._open(Batch(batch_id, head.lane, queries, place, 0, operation.query_ids))
             self._tie(head, tail)
         else:
-            tail.queries.extend(queries)
+            tail.queries += queries
             place = Place(tail.place.buffer_set, tail.place.first_row, tail.size)
             tail.place = self.sets.claim(tail.id, place)
         return tail
@@ -182,7 +182,7 @@ class Ledger:
         copies = self._bring_together(head, tail)
         self._untie(tail)
         self._untie(head)
-        head.queries.extend(tail.queries)
+        head.queries += tail.queries
         head.cancelled |= tail.cancelled
         if tail.first_launch_ns is not None:
             starts = (head.first_launch_ns, tail.first_launch_ns)
@@ -355,7 +355,7 @@ class Ledger:
         self.next_batch_id += 1
         return batch_id
 
-    def _admit(self, lane: int, ids: tuple[int, ...]) -> list[Query]:
+    def _admit(self, lane: int, ids: tuple[int, ...]) -> tuple[Query, ...]:
         """Takes queries out of the waiting room: all, or none if one of them does not fit."""
         if not 0 <= lane < len(self.limits.lanes):
             raise OperationError(f"lane {lane} does not exist; lanes are 0 to {len(self.limits.lanes) - 1}")

@@ -121,7 +121,7 @@ class Machine:
         commands = self._commands = []
         if self.wake_ns is not None and now_ns >= self.wake_ns:
             self.wake_ns = None
-        for event in events if len(events) < 2 else sorted(events, key=instant_order):
+        for event in events if len(events) < 2 or _in_order(events) else sorted(events, key=instant_order):
             if type(event) is QueryArrived:
                 self._query_arrived(event.query)
             elif type(event) is LaunchFinished:
@@ -364,3 +364,21 @@ class Machine:
 def _why_late(query: Query, now_ns: int) -> str:
     passed = query.deadline_ns is not None and query.deadline_ns < now_ns
     return "deadline passed before entry" if passed else "deadline can no longer be met"
+
+
+def _in_order(events: Sequence[Event]) -> bool:
+    """Whether these are ends and then arrivals, by id, as drivers report most of them: then there is nothing to sort."""
+    arriving, last_id = False, -1
+    for event in events:
+        if type(event) is LaunchFinished and not arriving:
+            event_id = event.launch_id
+        elif type(event) is QueryArrived:
+            event_id = event.query.id
+            if not arriving:
+                arriving, last_id = True, -1
+        else:
+            return False
+        if event_id < last_id:
+            return False
+        last_id = event_id
+    return True

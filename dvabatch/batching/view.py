@@ -35,33 +35,62 @@ class WaitingView(Protocol):
         """The ids of the first `count` over all lanes, or of all, behind the lane that is long enough for them (0: none)."""
 
 
-class BatchView(Protocol):
-    """One batch: see `Batch` for what each part means."""
+class BatchView:
+    """One batch, read-only: see `Batch`, the only kind there is, for what each part means.
+
+    A base class and no protocol: a compiled policy finds the parts of a class that it knows at once, and those of a protocol by
+    name.
+    """
+
+    __slots__ = ()
 
     @property
-    def id(self) -> int: ...
+    def id(self) -> int:
+        raise NotImplementedError
+
     @property
-    def lane(self) -> int: ...
+    def lane(self) -> int:
+        raise NotImplementedError
+
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        raise NotImplementedError
+
     @property
-    def queries(self) -> Sequence[Query]: ...
+    def queries(self) -> tuple[Query, ...]:
+        raise NotImplementedError
+
     @property
-    def stage(self) -> int: ...
+    def stage(self) -> int:
+        raise NotImplementedError
+
     @property
-    def boundary(self) -> int: ...
+    def boundary(self) -> int:
+        raise NotImplementedError
+
     @property
-    def state(self) -> BatchState: ...
+    def state(self) -> BatchState:
+        raise NotImplementedError
+
     @property
-    def place(self) -> Place: ...
+    def place(self) -> Place:
+        raise NotImplementedError
+
     @property
-    def head(self) -> int | None: ...
+    def head(self) -> int | None:
+        raise NotImplementedError
+
     @property
-    def tail(self) -> int | None: ...
+    def tail(self) -> int | None:
+        raise NotImplementedError
+
     @property
-    def launch_id(self) -> int | None: ...
+    def launch_id(self) -> int | None:
+        raise NotImplementedError
+
     @property
-    def first_launch_ns(self) -> int | None: ...
+    def first_launch_ns(self) -> int | None:
+        raise NotImplementedError
 
 
 class View(Protocol):

@@ -65,14 +65,14 @@ class WaitingRoom:
                 return lane, query
         return None
 
-    def take(self, lane: int, query_ids: tuple[int, ...]) -> list[Query] | None:
+    def take(self, lane: int, query_ids: tuple[int, ...]) -> tuple[Query, ...] | None:
         """Takes these queries out, all or (if one is named twice, or does not wait in this lane or a shorter one) none."""
         queue, wanted = self._queues[lane], set(query_ids)
         if len(wanted) < len(query_ids):
             return None
         if wanted <= queue.keys():
             self.count -= len(query_ids)
-            return list(map(queue.pop, query_ids))
+            return tuple(map(queue.pop, query_ids))
         queues = self._queues[: lane + 1]
         found: list[tuple[dict[int, Query], Query]] = []
         for query_id in query_ids:  # on the way of every mixed batch: no calls
@@ -86,7 +86,7 @@ class WaitingRoom:
         self.count -= len(found)
         for queue, query in found:
             del queue[query.id]
-        return [query for _, query in found]
+        return tuple([query for _, query in found])
 
     def remove(self, lane: int, query_id: int) -> Query:
         self.count -= 1

@@ -17,8 +17,8 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command went. `peak_bytes` is the kernel's own record of the largest process; `tree_bytes` the largest sum
-    over the process and its children that sampling saw (shared pages count once for each)."""
+    """How a command went. `peak_bytes` is the kernel's own record of what the process held at most, as last seen before it
+    ended; `tree_bytes` the largest sum over the process and its children that sampling saw (a shared page counts for each)."""
 
     code: int
     peak_bytes: int
@@ -39,12 +39,12 @@ def dvabatch(
     with tempfile.TemporaryFile() as log:
         began_s = time.perf_counter()
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
-        tree = 0
+        peak = tree = 0
         while True:
-            gone, status, usage = os.wait4(process.pid, os.WNOHANG)
+            gone, status = os.waitpid(process.pid, os.WNOHANG)
             if gone:
                 break
-            tree = max(tree, _tree_bytes(process.pid))
+            peak, tree = max(peak, _peak_bytes(process.pid)), max(tree, _tree_bytes(process.pid))
             time.sleep(sample_s)
         process.returncode = os.waitstatus_to_exitcode(status)
         took_s = time.perf_counter() - began_s
@@ -52,7 +52,16 @@ def dvabatch(
         text = log.read().decode(errors="replace")
     if process.returncode not in {0, 4}:
         raise RuntimeError(f"{' '.join(command)} ended with exit code {process.returncode}:\n{text[-2000:]}")
-    return Ended(process.returncode, usage.ru_maxrss * 1024, tree, took_s, text)
+    return Ended(process.returncode, peak, tree, took_s, text)
+
+
+def _peak_bytes(pid: int) -> int:
+    """The high-water mark of what runs now. `wait4` says more where the caller is larger: a child starts as a copy of it."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # it ended between two looks
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
 def _tree_bytes(root: int) -> int:

@@ -116,7 +116,9 @@ def a_split_mixes_its_members(patch: pytest.MonkeyPatch) -> None:
 
     def broken(self: Ledger, operation: Split) -> list[Batch]:
         parts = split(self, operation)
-        parts[0].queries[0], parts[-1].queries[-1] = parts[-1].queries[-1], parts[0].queries[0]
+        first, last = parts[0].queries, parts[-1].queries
+        parts[0].queries, parts[-1].queries = (last[-1], *first[1:]), (*last[:-1], first[0])
+        parts[0]._ids = parts[-1]._ids = ()
         return parts
 
     patch.setattr(Ledger, "split", broken)
@@ -166,7 +168,7 @@ def a_stretch_takes_one_query_too_few(patch: pytest.MonkeyPatch) -> None:
     def broken(self: Ledger, operation: Stretch) -> Batch:
         tail = stretch(self, operation)
         if tail.size > 1:
-            tail.queries.pop()
+            tail.queries = tail.queries[:-1]
         return tail
 
     patch.setattr(Ledger, "stretch", broken)
