@@ -1,4 +1,4 @@
-"""What a policy sees: the ledger, read-only. Mypy holds policies to these protocols, so that no copy is needed."""
+"""What a policy sees: the ledger, read-only. Mypy holds policies to these types, so that no copy is needed."""
 
 from __future__ import annotations
 
