@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from dvabatch.compiled import check_compiled, is_compiled
+from tests.cli.command import dvabatch
 
 ROOT = Path(__file__).resolve().parents[1]
 SUFFIX = EXTENSION_SUFFIXES[0]
-# Run in a folder with the compiled copy: the golden trace, and reports of policies that hand themselves to processes.
+# Run in a folder with the compiled copy.
 REPLAY = """
-import io
 from dvabatch.compiled import is_compiled
 from dvabatch.batching import machine
 from tests.golden.recording import GOLDEN, record
@@ -67,7 +67,7 @@ def test_without_modules_there_is_nothing_to_hold(tmp_path: Path) -> None:
 )
 def test_the_compiled_machine_decides_as_the_interpreted_one(tmp_path: Path) -> None:
     """In a copy, as `make fast` does it, but for the compiler's own pains."""
-    for name in ("dvabatch", "engines", "slicer", "dvabatch_cli", "tests/golden"):
+    for name in ("dvabatch", "engines", "slicer", "dvabatch_cli", "configs", "tests/golden"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -77,7 +77,13 @@ def test_the_compiled_machine_decides_as_the_interpreted_one(tmp_path: Path) -> 
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert made.returncode == 0, (made.stdout + made.stderr)[-3000:]
-    done = subprocess.run(
-        [sys.executable, "-c", REPLAY], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    # A sweep goes to processes of its own, to which nothing compiled can be sent.
+    swept = ["-m", "dvabatch_cli", "simulate", "resnet_152_table.json", "--quick", "--set", "load.utilization=0.5"]
+    for words in (["-c", REPLAY], [*swept, "-o", "compiled"]):
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert dvabatch(*swept[2:], "-o", tmp_path / "interpreted").code == 0
+    reports = [(tmp_path / folder / "report.json").read_bytes() for folder in ("compiled", "interpreted")]
+    assert reports[0] == reports[1]

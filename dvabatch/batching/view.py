@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -35,7 +36,7 @@ class WaitingView(Protocol):
         """The ids of the first `count` over all lanes, or of all, behind the lane that is long enough for them (0: none)."""
 
 
-class BatchView:
+class BatchView(ABC):
     """One batch, read-only: see `Batch`, the only kind there is, for what each part means.
 
     A base class and no protocol: a compiled policy finds the parts of a class that it knows at once, and those of a protocol by
@@ -45,52 +46,52 @@ class BatchView:
     __slots__ = ()
 
     @property
-    def id(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def id(self) -> int: ...
 
     @property
-    def lane(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def lane(self) -> int: ...
 
     @property
-    def size(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def size(self) -> int: ...
 
     @property
-    def queries(self) -> tuple[Query, ...]:
-        raise NotImplementedError
+    @abstractmethod
+    def queries(self) -> tuple[Query, ...]: ...
 
     @property
-    def stage(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def stage(self) -> int: ...
 
     @property
-    def boundary(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def boundary(self) -> int: ...
 
     @property
-    def state(self) -> BatchState:
-        raise NotImplementedError
+    @abstractmethod
+    def state(self) -> BatchState: ...
 
     @property
-    def place(self) -> Place:
-        raise NotImplementedError
+    @abstractmethod
+    def place(self) -> Place: ...
 
     @property
-    def head(self) -> int | None:
-        raise NotImplementedError
+    @abstractmethod
+    def head(self) -> int | None: ...
 
     @property
-    def tail(self) -> int | None:
-        raise NotImplementedError
+    @abstractmethod
+    def tail(self) -> int | None: ...
 
     @property
-    def launch_id(self) -> int | None:
-        raise NotImplementedError
+    @abstractmethod
+    def launch_id(self) -> int | None: ...
 
     @property
-    def first_launch_ns(self) -> int | None:
-        raise NotImplementedError
+    @abstractmethod
+    def first_launch_ns(self) -> int | None: ...
 
 
 class View(Protocol):
