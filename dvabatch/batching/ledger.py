@@ -7,7 +7,6 @@ to say. Policies see it through `View`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, ValuesView
-from operator import attrgetter
 
 from dvabatch.batching.batch import Batch
 from dvabatch.batching.commands import Copy, Launch
@@ -19,12 +18,12 @@ from dvabatch.batching.pace import Pace
 from dvabatch.batching.place import BufferSets, Place
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
+from dvabatch.batching.ready import ReadyBatches
 from dvabatch.batching.states import BATCH_STEPS, BatchEvent, BatchState, next_batch_state
 from dvabatch.batching.waiting import WaitingRoom
 
 _READY, _HELD = BatchState.READY, BatchState.HELD
 _LAUNCHED, _PASSED = BatchEvent.LAUNCHED, BatchEvent.PASSED
-_by_id = attrgetter("id")
 # What the constructor of a named tuple calls, and half as dear: every launch and every part of a split needs one.
 _new = tuple.__new__
 
@@ -33,8 +32,8 @@ class Ledger:
     """Everything the machine knows at `now_ns`."""
 
     __slots__ = (
-        "_bound_for", "_pace", "_ready_at", "batch_by_id", "executors", "followers", "idle", "idle_through", "launches",
-        "limits", "next_batch_id", "next_launch_id", "now_ns", "profile", "ready_count", "sets", "waiting",
+        "_bound_for", "_pace", "batch_by_id", "executors", "followers", "idle", "idle_through", "launches",
+        "limits", "next_batch_id", "next_launch_id", "now_ns", "profile", "ready_batches", "sets", "waiting",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, profile: Profile) -> None:
@@ -49,9 +48,7 @@ class Ledger:
         self.batch_by_id: dict[int, Batch] = {}
         # By lane and boundary: how many batches stand there or are on their way.
         self._bound_for = [[0] * (limits.stages + 1) for _ in limits.lanes]
-        # The ready batches by stage, and how many they are: most stages have none, or no executor for them.
-        self._ready_at: list[dict[int, Batch]] = [{} for _ in range(limits.stages)]
-        self.ready_count = 0
+        self.ready_batches = ReadyBatches(limits.stages)
         self.launches: dict[int, Launch] = {}  # in flight
         self.followers: dict[int, int] = {}  # launch -> the launch queued behind it
         self.next_batch_id = 0
@@ -69,18 +66,14 @@ class Ledger:
 
     @property
     def ready(self) -> Sequence[Batch]:
-        return _in_order([batch for at_stage in self._ready_at for batch in at_stage.values()])
+        return self.ready_batches.all()
 
     @property
     def startable(self) -> Sequence[Batch]:
-        found: list[Batch] = []
-        for at_stage, idle in zip(self._ready_at, self.idle, strict=True):
-            if at_stage and idle:
-                found += at_stage.values()
-        return _in_order(found)
+        return self.ready_batches.startable(self.idle)
 
     def ready_at(self, stage: int) -> Sequence[Batch]:
-        return _in_order([*self._ready_at[stage].values()])
+        return self.ready_batches.at(stage)
 
     def utilization(self) -> float:
         return self._pace.utilization(self.now_ns)
@@ -278,11 +271,9 @@ class Ledger:
             after = next_batch_state(batch.id, before, event)  # which refuses it by name
         batch.state = after
         if after is _READY:
-            self._ready_at[batch.stage][batch.id] = batch
-            self.ready_count += 1
+            self.ready_batches.add(batch)
         elif before is _READY:
-            del self._ready_at[batch.stage][batch.id]
-            self.ready_count -= 1
+            self.ready_batches.remove(batch)
 
     # What events do -----------------------------------------------------------------------------------------------
 
@@ -341,8 +332,8 @@ class Ledger:
     # Within -------------------------------------------------------------------------------------------------------
 
     def _open(self, batch: Batch) -> Batch:
-        self.batch_by_id[batch.id] = self._ready_at[batch.stage][batch.id] = batch
-        self.ready_count += 1
+        self.batch_by_id[batch.id] = batch
+        self.ready_batches.add(batch)
         self._bound_for[batch.lane][batch.stage] += 1
         return batch
 
@@ -399,10 +390,3 @@ class Ledger:
             head.place = place
         self.sets.vacate(tail.id, tail.place.buffer_set)
         return copies
-
-
-def _in_order(batches: list[Batch]) -> list[Batch]:
-    """Of ids, in place."""
-    if len(batches) > 1:
-        batches.sort(key=_by_id)
-    return batches

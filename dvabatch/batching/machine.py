@@ -305,7 +305,7 @@ class Machine:
         Operations act on waiting queries and ready batches only: where there are neither, the policy is not asked.
         """
         ledger = self.ledger
-        if not ledger.ready_count and not ledger.waiting.count:
+        if not ledger.ready_batches.count and not ledger.waiting.count:
             return
         apply, commands = self._apply, self._commands
         wake_ns = None

@@ -14,7 +14,7 @@ from dvabatch.batching.machine import Machine
 from dvabatch.batching.operations import Advance, Hold, Merge, Split, Stretch
 from dvabatch.batching.place import BufferSets, Place
 from dvabatch.batching.query import Query
-from dvabatch.batching.states import BatchEvent, ExecutorState
+from dvabatch.batching.states import BatchEvent, BatchState, ExecutorState
 from dvabatch.batching.waiting import WaitingRoom
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -105,7 +105,8 @@ def a_split_loses_its_last_part(patch: pytest.MonkeyPatch) -> None:
     def broken(self: Ledger, operation: Split) -> list[Batch]:
         parts = split(self, operation)
         del self.batch_by_id[parts[-1].id]
-        self._ready_at[parts[-1].stage].pop(parts[-1].id, None)
+        if parts[-1].state is BatchState.READY:
+            self.ready_batches.remove(parts[-1])
         return parts[:-1]
 
     patch.setattr(Ledger, "split", broken)
