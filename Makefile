@@ -4,10 +4,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 FRESH := DVABATCH_CACHE=$(CURDIR)/reproduced/cache
-# What `make fast` compiles: all of the machine but its queries, events, commands and operations. Those are tuples, which gain
-# nothing, and a recorded trace is read back by their annotations, which compiled ones do not keep.
+# What `make fast` compiles: all of the machine but its queries, events, commands and operations (those are tuples, which gain
+# nothing, and a recorded trace is read back by their annotations, which compiled ones do not keep), and the driver's way from an
+# event to a launch.
 MACHINE := $(filter-out %/__init__.py %/query.py %/events.py %/commands.py %/operations.py,\
   $(wildcard dvabatch/batching/*.py dvabatch/batching/policies/*.py))
+DRIVER := engines/cuda.py $(filter-out %/device_faults.py %/device_model.py %/device_profiling.py,\
+  $(wildcard dvabatch/runtime/device_*.py)) \
+  $(addprefix dvabatch/runtime/,arrivals.py driver.py graphs.py journal.py polling.py threaded.py watchdog.py)
 
 .PHONY: help install install-test chromium demo figures reproduce check test lint types unit fast slow compile bench docs lock clean
 
@@ -64,18 +68,18 @@ types: .venv/installed-test  ## mypy --strict
 unit: .venv/installed-test  ## the tests
 	$(BIN)/pytest -n 2 --dist worksteal -rs
 
-fast: .venv/installed-test compile  ## compile the machine (a C compiler, a minute): it decides and simulates about twice as fast
+fast: .venv/installed-test compile  ## compile machine and driver (a C compiler, a minute): they take about half the time
 
-slow:  ## have it interpreted again
-	rm -f dvabatch/batching/*.so dvabatch/batching/policies/*.so *__mypyc*.so
+slow:  ## have them interpreted again
+	rm -f dvabatch/batching/*.so dvabatch/batching/policies/*.so dvabatch/runtime/*.so engines/*.so *__mypyc*.so
 
 # From nothing: what is left of an earlier build would be copied with its old date.
 compile: slow
 	rm -rf build
-	$(BIN)/mypyc $(MACHINE) > /dev/null
+	$(BIN)/mypyc $(MACHINE) $(DRIVER) > /dev/null
 
-bench: .venv/installed-test  ## performance figures (never part of the tests); compiles the machine first, where there is a C compiler
-	@if command -v $${CC:-cc} > /dev/null; then $(MAKE) -s fast; else echo "no C compiler: the machine is interpreted" >&2; fi
+bench: .venv/installed-test  ## performance figures (never part of the tests); compiles first, where there is a C compiler
+	@if command -v $${CC:-cc} > /dev/null; then $(MAKE) -s fast; else echo "no C compiler: machine and driver are interpreted" >&2; fi
 	$(BIN)/python -m tests.bench $(BENCH)
 
 docs: .venv/installed  ## draw the guide's figures anew

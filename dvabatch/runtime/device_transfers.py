@@ -1,5 +1,7 @@
-"""Brings payloads to a device's rows and answers back, on streams of their own.
+"""Brings payloads to a device's rows and answers back, beside what the device computes.
 
+They have streams of their own, so that what lies on a track before them, or may come behind, does not wait. Where nothing lies
+there, or a transfer is over before another stream would have heard of it, the track's own stream is the shorter way.
 Page-locked payloads go from where they lie, neighbours at one call. Others go by way of the place's host rows.
 """
 
@@ -14,9 +16,10 @@ from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.device_tracks import Track
 from dvabatch.runtime.padding import fill_row, narrowed
 from engines.base import Array
-from engines.device import Device, Event
+from engines.device import Device, Event, Stream
 
 _PAYLOADS = 4096  # whose addresses are kept
+_BRIEF_BYTES = 1 << 18  # of answers: ten microseconds on a link of today, which is what going by another stream costs
 
 
 class Transfers:
@@ -51,11 +54,13 @@ class Transfers:
         Raises:
             PayloadError: one does not fit its row.
         """
-        self._table.settle(self._stream)
+        stream = self._stream if track.flights else track.stream
+        self._table.settle(stream)
         payloads = [self._payload(query_id) for query_id in launch.query_ids]
         for name in self._table.layout.inputs:
-            self._upload(launch, name, [None if payload is None else payload[name] for payload in payloads])
-        self.seal(track)
+            self._upload(stream, launch, name, [None if payload is None else payload[name] for payload in payloads])
+        if track.flights:
+            self.seal(track)
 
     def seal(self, track: Track) -> None:
         """The track goes on only when nothing uploaded so far writes to a row any more."""
@@ -63,15 +68,18 @@ class Transfers:
         track.stream.wait(self._uploaded)
 
     def download(self, launch: Launch, track: Track, done: Event) -> None:
-        """Queues the answers on a stream of their own: what is queued behind does not wait. `done` tells of their end."""
-        track.stream.record(done)
-        stream = track.answers
-        stream.wait(done)
-        for name, rows in self._table.rows(launch.place, launch.lane, self._table.layout.outputs).items():
+        """Queues the answers; `done` tells of their end."""
+        answers = self._table.rows(launch.place, launch.lane, self._table.layout.outputs)
+        stream = track.stream
+        if sum([rows.nbytes for rows in answers.values()]) > _BRIEF_BYTES:
+            stream.record(done)
+            stream = track.answers
+            stream.wait(done)
+        for name, rows in answers.items():
             stream.download(rows, self._table.address(launch.place, launch.lane, name))
         stream.record(done)
 
-    def _upload(self, launch: Launch, name: str, values: list[Array | None]) -> None:
+    def _upload(self, stream: Stream, launch: Launch, name: str, values: list[Array | None]) -> None:
         table, place, lane = self._table, launch.place, launch.lane
         spec = table.layout.rows[lane][name]
         target, row_bytes = table.address(place, lane, name), spec.bytes
@@ -90,11 +98,11 @@ class Transfers:
             # Staged rows never follow pinned ones: they are other memory, wherever that lies.
             if row == 0 or address != behind or (address == staged_at + row * row_bytes) != was_staged:
                 if row:
-                    self._stream.upload(target + first * row_bytes, self._bytes_at(source, behind, staged))
+                    stream.upload(target + first * row_bytes, self._bytes_at(source, behind, staged))
                 first, source = row, address
             behind = address + row_bytes
             was_staged = address == staged_at + row * row_bytes
-        self._stream.upload(target + first * row_bytes, self._bytes_at(source, behind, staged))
+        stream.upload(target + first * row_bytes, self._bytes_at(source, behind, staged))
 
     def _bytes_at(self, first: int, behind: int, staged: Array | None) -> Array:
         """Page-locked memory as bytes: of a pinned payload, or of the place's host rows."""

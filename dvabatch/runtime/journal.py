@@ -138,7 +138,7 @@ class Journal:
         works = [StageWork({}, 0.0, 0.0) for _ in range(profile.stages)]
         for (first, last, lane, rows), launches in sorted(self._launches.items()):
             longest = profile.lanes[lane]
-            useful: float = rows * launches
+            useful = float(rows * launches)
             if longest is not None and self.lengths is not None:
                 useful = self._tokens[first, last, lane, rows] / longest
             for stage in range(first, last + 1):

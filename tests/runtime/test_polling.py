@@ -16,6 +16,7 @@ from dvabatch.batching.operations import Operation
 from dvabatch.batching.place import Place
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.view import View
+from dvabatch.runtime import device_transfers
 from dvabatch.runtime.arrivals import PullArrivals
 from dvabatch.runtime.device_faults import FaultyDevice
 from dvabatch.runtime.device_launcher import DeviceLauncher
@@ -130,6 +131,12 @@ def test_every_query_is_answered_by_every_stage_once_in_whatever_order_streams_r
     all_right(polled, 120)
     fresh = History(LIMITS, polled.machine.profile, POLICIES[name])
     assert len(list(retrace(io.StringIO(polled.trace), fresh))) == polled.trace.count("\n") - 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_answers_that_take_long_go_beside_the_track(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_transfers, "_BRIEF_BYTES", 0)
+    all_right(tokens(POLICIES["LOAD_DVA"], device=FakeDevice(seed)).pull(arrivals(120, seed)), 120)
 
 
 @pytest.mark.parametrize("name", POLICIES)

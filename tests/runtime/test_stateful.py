@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -22,6 +23,7 @@ from dvabatch.batching.history import History
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine, Policy
 from dvabatch.batching.query import Query
+from dvabatch.compiled import is_compiled
 from dvabatch.runtime.arrivals import NoArrivals
 from dvabatch.runtime.journal import Journal, Outcome
 from dvabatch.runtime.launcher import Launcher
@@ -36,6 +38,7 @@ from tests.laws.random_policy import RandomPolicy
 from tests.runtime.rig import Around, quick_table, token_of
 from tests.runtime.test_threaded import MAX_BATCH, POLICIES, STAGES
 
+pytestmark = pytest.mark.skipif(is_compiled(), reason="nobody inherits from a compiled driver: `make slow` first")
 MS = 1_000_000
 TIMEOUT_NS = 100 * MS
 MAX_QUEUE = 5
