@@ -112,15 +112,13 @@ class Accounts:
         self._begun: dict[int, Launch] = {}
         self._own_ns: dict[int, tuple[int, int]] = {}  # of launches under way: what copying, and the host, take
         self._copying_ns: dict[int, int] = {}  # by buffer set, until its next launch
-        self._quiet_ns = -1
+        self._awake = 0  # launches that ended this instant, and that none has followed since
         self._host_free_ns = 0  # when one thread that does all of the host's part is through with it
         self._line_free_ns = 0  # when the line to the device is
 
     def follow(self, step: Step) -> None:
         """One more call."""
-        for launch in step.ended:
-            if self._begun.pop(launch.id, None) is not None:
-                self._quiet_ns = step.now_ns
+        self._awake = sum(self._begun.pop(launch.id, None) is not None for launch in step.ended)
         self._begin_launches(step)
         for event in step.events:
             if type(event) is QueryArrived and event.query.id in self._wanted:
@@ -143,9 +141,11 @@ class Accounts:
                 self._copying_ns[buffer_set] = self._copying_ns.get(buffer_set, 0) + copying_ns
             elif type(command) is Launch and command.after is None:
                 host_ns = costs.host_ns(command.first_stage)
-                if not self._begun and self._quiet_ns < step.now_ns:
+                rows = len(command.query_ids)
+                at_once = self._profile.at_once(command.first_stage, rows, command.lane)
+                if len(self._begun) < at_once and self._awake <= 0:
                     host_ns += costs.wake_ns
-                transfer_ns = costs.transfer_ns(command.first_stage, len(command.query_ids))
+                transfer_ns = costs.transfer_ns(command.first_stage, rows)
                 self._begin(command, host_ns, step.now_ns, transfer_ns)
 
     def _begin(self, launch: Launch, host_ns: int | None, now_ns: int, transfer_ns: int = 0) -> None:
@@ -164,6 +164,7 @@ class Accounts:
             host_ns = there_ns - now_ns - copying_ns
         self._own_ns[launch.id] = copying_ns, host_ns
         self._begun[launch.id] = launch
+        self._awake -= 1
 
     def _look(self, step: Step) -> None:
         """Where every followed query stands now; a standing that has changed ends here."""

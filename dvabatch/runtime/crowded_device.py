@@ -50,9 +50,6 @@ class CrowdedDevice(DeviceModel):
         left_ns = min(flight.left_ns * flight.slow for flight in self._flights.values())
         return min(soonest, self._now_ns + max(0, math.ceil(left_ns - 1e-3)))
 
-    def is_idle(self, now_ns: int) -> bool:
-        return not self._flights and super().is_idle(now_ns)
-
     def advance(self, now_ns: int) -> list[int]:
         if now_ns != self._now_ns:
             self._tick(now_ns)
@@ -66,10 +63,10 @@ class CrowdedDevice(DeviceModel):
                 self._enter(launch_id, flight.phase + 1, flight.phases)
         if over:
             self._weigh()
-        finished += super().advance(now_ns)
         if finished:
-            self._quiet_ns = now_ns
-            finished.sort()
+            self._note_ends(now_ns, len(finished))
+        finished += super().advance(now_ns)
+        finished.sort()
         return finished
 
     def _tick(self, now_ns: int) -> None:

@@ -43,7 +43,8 @@ class DeviceModel:
         self._slow = 1.0
         self._now_ns = 0
         self._work_ns = 0.0
-        self._quiet_ns = -1  # since when nothing is under way
+        self._under_way = 0
+        self._ended = -1, 0  # the last instant at which launches ended, and how many that none has followed since
         self.busy_ns = 0  # time with at least one launch on the device
 
     @property
@@ -56,14 +57,20 @@ class DeviceModel:
             return end_ns if end_ns < soonest else soonest
         return soonest
 
-    def is_idle(self, now_ns: int) -> bool:
-        """Whether nothing has been under way for some time: what ended this instant was."""
-        return not self._on_device and not self._on_host and self._quiet_ns < now_ns
+    def finds_idle(self, at_once: int, now_ns: int) -> bool:
+        """Whether a launch that starts now takes a part of the device that was idle, where `at_once` launches have one each.
+
+        What ends this instant leaves its part awake, for one launch.
+        """
+        ended_ns, ended = self._ended
+        return self._under_way < at_once and (ended_ns < now_ns or ended <= 0)
 
     def start(self, launch_id: int, phases: Phases, now_ns: int) -> None:
         """Puts a launch on the device."""
         if now_ns != self._now_ns:
             self._tick(now_ns)
+        self._under_way += 1
+        self._ended = self._ended[0], self._ended[1] - 1
         self._enter(launch_id, 0, phases)
 
     def advance(self, now_ns: int) -> list[int]:
@@ -87,10 +94,15 @@ class DeviceModel:
             _, launch_id, phase, phases = heapq.heappop(on_host)
             self._enter(launch_id, phase + 1, phases)
         if finished:
-            self._quiet_ns = now_ns
+            self._note_ends(now_ns, len(finished))
             if len(finished) > 1:
                 finished.sort()
         return finished
+
+    def _note_ends(self, now_ns: int, count: int) -> None:
+        self._under_way -= count
+        ended_ns, ended = self._ended
+        self._ended = now_ns, count + (max(0, ended) if ended_ns == now_ns else 0)
 
     def _tick(self, now_ns: int) -> None:
         elapsed = now_ns - self._now_ns

@@ -9,8 +9,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
+from threading import Barrier, BrokenBarrierError
 from typing import TypeAlias
 
 import numpy as np
@@ -222,7 +225,7 @@ class Profiler:
             times.whole_ns.append(self._timed(lambda: self._whole.run(inputs, outputs)))
 
     def _time_concurrency(self, draft: Profile, sizes: Sequence[int]) -> tuple[dict[int, float], Curve | None]:
-        """Device shares from running two batches at once, and the slowdown curve from running more, through the driver.
+        """Device shares from running two batches at once, and the slowdown curve from running more.
 
         Two launches of share u fill 2u of the device and take max(1, 2u) as long; so u is half of the slowdown of two.
         """
@@ -233,7 +236,7 @@ class Profiler:
         points: dict[float, list[float]] = {}
         for size in sizes:
             self._progress(f"running several at once, batch {size}")
-            shares[size] = min(1.0, max(_SHARE_FLOOR, self._slowed(draft, 2, size) / 2))
+            shares[size] = min(1.0, max(_SHARE_FLOOR, self._slowed_by_another(draft, size) / 2))
             if most > 2 and size in {sizes[0], sizes[len(sizes) // 2]}:
                 total = round(most * shares[size], 3)
                 if total > 1:
@@ -241,6 +244,41 @@ class Profiler:
         if not points:
             return shares, None
         return shares, Curve(((1.0, 1.0), *sorted((total, sum(slow) / len(slow)) for total, slow in points.items())))
+
+    def _slowed_by_another(self, draft: Profile, size: int) -> float:
+        """By how much two batches slow each other down, at whatever stages they are.
+
+        They are kept as far apart as they were put: by themselves they fall into step, since one finds in the caches what the
+        other has just read, and goes ahead; and in step they slow each other down by less than the batches of a run do.
+        """
+        lane, stages = len(self._limits.lanes) // 2, len(self._stages)
+        once_ns = draft.span_ns(0, draft.stages - 1, size, lane)
+        rounds = math.ceil(self._effort.rounds(once_ns / _NS_PER_S, 2) / stages)
+        places = [Place(index, 0, size) for index in (0, 1)]
+        for place in places:
+            self._fill(place, lane)
+        meeting = Barrier(len(places))
+
+        def run(place: Place, first: int, beside: bool) -> int:
+            took_ns = 0
+            try:
+                for step in range(rounds * stages):
+                    if beside:
+                        meeting.wait()
+                    took_ns += self._timed(partial(self._run_stage, (first + step) % stages, place, lane))
+            except EngineError:
+                meeting.abort()  # the other would wait for ever
+                raise
+            return took_ns
+
+        slowed = []
+        with ThreadPoolExecutor(len(places)) as threads:
+            for _ in range(_TURNS):
+                for apart in range(stages):
+                    alone_ns = sum(threads.submit(run, place, 0, False).result() for place in places)
+                    both = [threads.submit(run, place, index * apart, True) for index, place in enumerate(places)]
+                    slowed.append(sum(_results(both)) / alone_ns)
+        return sum(slowed) / len(slowed)
 
     def _slowed(self, draft: Profile, count: int, size: int) -> float:
         """By how much batches slow down of which `count` are always under way. Alone and together take turns."""
@@ -325,6 +363,20 @@ class Profiler:
         began_ns = time.perf_counter_ns()
         action()
         return time.perf_counter_ns() - began_ns
+
+
+def _results(both: Sequence[Future[int]]) -> list[int]:
+    """What both of them give.
+
+    Raises:
+        EngineError: a stage failed in one of them.
+    """
+    errors = [error for each in both if (error := each.exception()) is not None]
+    for error in sorted(
+        errors, key=lambda each: isinstance(each, BrokenBarrierError)
+    ):  # which tells of the other's only
+        raise error
+    return [each.result() for each in both]
 
 
 class OneByOne:

@@ -216,8 +216,10 @@ class SimulatedDriver:
                 if fate.hangs and fate.ends_at == launch.first_stage:
                     return  # the device never sees it
         first_ns = self._copying_ns.pop(launch.place.buffer_set, 0) if self._copying_ns else 0
-        if self._wake_ns and self._device.is_idle(now_ns):
-            first_ns += self._wake_ns
+        if self._wake_ns:
+            at_once = self._profile.at_once(launch.first_stage, len(launch.query_ids), launch.lane)
+            if self._device.finds_idle(at_once, now_ns):
+                first_ns += self._wake_ns
         if first_ns:
             phases = _after(first_ns, phases)
         self._device.start(launch.id, phases, now_ns)

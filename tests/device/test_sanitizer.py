@@ -51,7 +51,7 @@ def test_a_short_run_is_clean(tmp_path: Path, tool: str, clean: str) -> None:
             program, "--tool", tool, *_OPTIONS, "--error-exitcode", str(_FAULTY),
             sys.executable, "-m", "dvabatch_cli", "bench", str(config), *few, "-o", str(tmp_path / "out"),
         ],
-        capture_output=True, text=True, timeout=_WAIT_S, check=False,
+        capture_output=True, encoding="utf-8", errors="replace", timeout=_WAIT_S, check=False,
     )  # fmt: skip
     said = done.stdout + done.stderr
     assert clean in said, said[-4000:]

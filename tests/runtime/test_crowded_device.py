@@ -66,5 +66,5 @@ def test_hosts_and_lines_are_before_the_device_and_one_launch_s_after_another_s(
     assert model.next_ns == 150_000, "the line has the first while the host has the second"
     found = ends(model, {0: 0, 1: 0})
     assert found[0] < found[1]
-    assert not model.is_idle(found[1])
-    assert model.is_idle(found[1] + 1)
+    assert not model.finds_idle(1, found[1])
+    assert model.finds_idle(1, found[1] + 1)

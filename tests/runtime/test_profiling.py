@@ -20,26 +20,27 @@ EFFORT = Effort(budget_s=0.05, least=1, most=3)
 
 
 class Failing(TableEngine):
-    """Runs once for each stage, to be timed, and then fails."""
+    """Runs for some times, and then fails."""
 
-    runs = 0
+    runs = most = 0
 
     def run(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         self.runs += 1
-        if self.runs > 12:
+        if self.runs > self.most:
             raise EngineError("out of memory")
         super().run(inputs, outputs)
 
 
-def profiled(share: float, executors: int, ms: float = 20.0, *, failing: bool = False) -> ProfileRun:
+def profiled(share: float, executors: int, ms: float = 20.0, *, failing_after: int | None = None) -> ProfileRun:
     def table(stages: int) -> dict[str, object]:
         return {"stages": [{"latency_ms": {"1": ms / stages}, "share": {"1": share}}] * stages}
 
     stages: list[StageEngine] = list(table_stages(table(2))[1])
     (whole,) = table_stages(table(1))[1]
-    if failing:
+    if failing_after is not None:
         for engine in stages:
             engine.__class__ = Failing
+            engine.most = failing_after  # type: ignore[attr-defined]
     limits = Limits(2, 1, buffer_sets=executors, executors_per_stage=executors)
     examples = [{name: rows[None] for name, rows in token_of(0, None).items()}]
     tensors = TensorTable(lay_out(stages, examples, ["answer"]), limits.buffer_sets, 1)
@@ -58,6 +59,10 @@ def test_a_device_with_room_has_room_and_four_at_once_slow_down_by_what_is_missi
     assert profile.slowdown(4 * profile.share(0, 1, 0)) == pytest.approx(2.0, rel=0.25)
 
 
-def test_a_profile_of_launches_that_fail_is_no_profile() -> None:
-    with pytest.raises(EngineError, match=r"queries of the profile got no answer: .*out of memory"):
-        profiled(0.5, 2, failing=True)
+@pytest.mark.parametrize(
+    ("runs", "told"), [(12, "^out of memory$"), (60, r"queries of the profile got no answer: .*out of memory")]
+)
+def test_a_profile_of_launches_that_fail_is_no_profile(runs: int, told: str) -> None:
+    """In the threads that run two side by side, and in the driver behind them."""
+    with pytest.raises(EngineError, match=told):
+        profiled(0.5, 2, failing_after=runs)

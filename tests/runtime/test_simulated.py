@@ -37,6 +37,16 @@ def test_waking_is_charged_where_everything_was_idle_and_not_behind_another() ->
     assert (first, second, third) == (2 * MS + 500_000, 4 * MS + 500_000, 2 * MS + 500_000)
 
 
+def test_waking_is_charged_for_each_part_of_the_device_that_has_been_idle() -> None:
+    """Two cores, of which a launch takes one. The third comes the instant that the first ends, and finds its core awake."""
+    stages = [{"latency_ms": {"1": 1.0}, "share": {"1": 0.5}}]
+    profile = Profile.from_table({"stages": stages, "wake_us": 250})
+    machine = Machine(Limits(1, 1), profile, Normal(FillOrWait(1, 0, 4)))
+    journal = SimulatedDriver(machine).run([0, MS // 2, MS + 250_000, 10 * MS])
+    spent = [done - arrival for done, arrival in zip(journal.done_ns, journal.arrival_ns, strict=True)]
+    assert spent == [MS + 250_000, MS + 250_000, MS, MS + 250_000]
+
+
 def test_another_speed_is_nothing_that_the_machine_knows() -> None:
     assert responses([0], speed=1.5, launch_us=100) == [3 * MS + 150_000]
 
