@@ -65,6 +65,13 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
         for length, curve in zip(profile.lanes, profile.whole, strict=True)
         if curve is not None
     }
+    crowding = {
+        str(length): {
+            str(size): {f"{at_once:g}": slow for at_once, slow in curve.points}
+            for size, curve in of_lane.by_size.items()
+        }
+        for length, of_lane in zip(profile.lanes, profile.crowding or (), strict=profile.crowding is not None)
+    }
     return {
         "stages": [
             {
@@ -84,7 +91,7 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
         "wake_us": costs.wake_ns / 1e3,
         "one_host": costs.one_host,
         "slowdown": table.get("slowdown"),
-        "crowding": table.get("crowding"),
+        "crowding": crowding.get("None", crowding) or None,
         "whole": whole.get("None", whole) or None,
         "slicing_tax": dict(ground.slicing_tax) or None,
         "capacity_rps": ground.capacity_rps,

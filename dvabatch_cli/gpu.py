@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import numpy as np
-
 from dvabatch.batching.limits import Limits
-from dvabatch.loadgen.payloads import POOL_ROWS
 from dvabatch.runtime.device_launcher import ROOM_FOR_GRAPHS, DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler
 from dvabatch.runtime.device_table import DeviceTable
@@ -122,22 +119,32 @@ def prepare_gpu(
         )
     cache = EngineCache()
     halves = passed_on(manifest)
+    made_for = batch_made_for([stage.favored_batch for stage in manifest.stages], options.max_batch)
     with CudaDevice() as device:
         gpu = f"{device.name} {device.capability}"
         engines = []
         for stage in manifest.stages:
             say(f"{manifest.name} stage {stage.index}: looking for its engine")
             label = f"{manifest.name} stage {stage.index}"
-            engine = build(folder / stage.file, stage.sha256, stage.inputs, stage.favored_batch, halves, options, cache,
+            engine = build(folder / stage.file, stage.sha256, stage.inputs, made_for, halves, options, cache,
                            device=gpu, label=label)  # fmt: skip
             say(told(label, engine))
             engines.append(engine)
-        favored = max(stage.favored_batch for stage in manifest.stages)
         label = f"{manifest.name} whole"
-        whole = build(folder / manifest.model_file, manifest.content_sha256, manifest.inputs, favored, (), options, cache,
+        whole = build(folder / manifest.model_file, manifest.content_sha256, manifest.inputs, made_for, (), options, cache,
                       device=gpu, label=label)  # fmt: skip
         say(told(label, whole))
     return PreparedGpu(folder, manifest, tuple(engines), whole, OnnxRuntimeOptions(), options, gpu, graphs)
+
+
+def batch_made_for(favored: Sequence[int], max_batch: int) -> int:
+    """The batch that TensorRT makes all engines of a model for, the whole one too: the largest that a stage favours, and a
+    quarter of the maximum at the least.
+
+    What stages favour was measured where they were sliced. A CPU's curves are so flat that a stage may favour a single row,
+    and an engine made for that takes a third longer for a full batch than the whole model's, which was made for another.
+    """
+    return min(max_batch, max(*favored, max_batch // 4, 1))
 
 
 def prepare_on(
@@ -197,6 +204,14 @@ def open_launcher(
     yield DeviceLauncher(device, modules, table, graphs=prepared.graphs), table
 
 
+def usual_lengths(lanes: Sequence[int | None]) -> tuple[int | None, ...]:
+    """For each lane, how long a query is that comes by it: somewhere between the lane before and its longest."""
+    before = [0, *(lane or 0 for lane in lanes)]
+    return tuple(
+        None if lane is None else (shorter + 1 + lane) // 2 for shorter, lane in zip(before, lanes, strict=False)
+    )
+
+
 def gpu_profile_of(
     prepared: PreparedGpu,
     limits: Limits,
@@ -216,13 +231,10 @@ def gpu_profile_of(
             outputs = [tensor.name for tensor in prepared.manifest.outputs]
             whole_table = DeviceTable(device, lay_out_modules([whole], examples, outputs), 1, limits.max_batch)
             whole_launcher = DeviceLauncher(device, [whole], whole_table, graphs=prepared.graphs)
-            # As in a run: a pool in which neighbours follow each other, so that a batch of them is one transfer.
-            pool = {name: stages[0].pin(np.repeat(value[:1], POOL_ROWS, axis=0)) for name, value in examples[0].items()}
-            payloads = [{name: rows[index] for name, rows in pool.items()} for index in range(POOL_ROWS)]
-            stages[0].serve(lambda query_id: payloads[query_id % POOL_ROWS], {})
             return DeviceProfiler(
                 prepared.manifest.name, f"{prepared.version} on {prepared.gpu}, {prepared.precision}", stages,
-                whole_launcher, limits, examples, effort=effort, progress=say,
+                whole_launcher, limits, examples, payloads=examples_of(replace(limits, lanes=usual_lengths(limits.lanes)), row),
+                effort=effort, progress=say,
             ).measure()  # fmt: skip
 
     return kept_profile(prepared, limits, [prepared.gpu, prepared.graphs > 0], measure, again=again)

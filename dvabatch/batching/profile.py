@@ -1,9 +1,9 @@
 """The profile: what each stage costs, as every policy and the simulator see it.
 
-Its JSON form is the latency table of configs/tables/: `stages` (or `lanes`, by longest length, each with `stages`), per
-stage `latency_ms` and `share` by batch size, and beside them `whole`, `batch_sizes`, `launch_us`, `boundary_us`,
-`copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `one_host`, `slowdown` and `crowding`. What a table leaves out costs 0; a
-missing share is 1, a missing slowdown is the sum. Where there is a `crowding`, it goes before the slowdown.
+Its JSON form is the latency table of configs/tables/: `stages`, `whole` and `crowding` (or `lanes`, by longest length, with
+these each), per stage `latency_ms` and `share` by batch size, and beside them `batch_sizes`, `launch_us`, `boundary_us`,
+`copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `one_host` and `slowdown`. What a table leaves out costs 0; a missing share
+is 1, a missing slowdown is the sum. Where there is a `crowding`, it goes before the slowdown.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ class Profile:
         costs: Costs | None = None,
         slowdown: Curve | None = None,
         source: str = "",
-        crowding: Mapping[int, Curve] | None = None,
+        crowding: Sequence[Mapping[int, Curve]] | None = None,
     ) -> None:
-        """`curves[lane][stage]`; `lanes` are the longest length of each, rising, or (None,) for a model without lengths.
+        """`curves[lane][stage]`, `crowding[lane]`; `lanes` are the longest length of each, rising, or (None,) without lengths.
 
         Raises:
             ProfileError: the parts do not fit together.
@@ -123,7 +123,11 @@ class Profile:
             raise ProfileError(
                 f"{name}: slowdown goes beyond {_SLOWEST:g}, wanted by how much launches slow each other down"
             )
-        self.crowding = None if crowding is None else Crowding(crowding)
+        self.crowding = None if crowding is None else tuple([Crowding(of_lane) for of_lane in crowding])
+        if self.crowding is not None and len(self.crowding) != len(lanes):
+            raise ProfileError(
+                f"{name}: {len(self.crowding)} of {len(lanes)} lanes have a crowding, wanted all or none"
+            )
         self.whole = tuple(whole) if whole else (None,) * len(self.lanes)
         sizes = range(self.max_batch + 1)
         exists = [self._next_size(b) for b in sizes]
@@ -217,7 +221,7 @@ class Profile:
             self.costs.at_speed(factor),
             self._slowdown,
             self.source,
-            None if self.crowding is None else self.crowding.by_size,
+            None if self.crowding is None else [of_lane.by_size for of_lane in self.crowding],
         )
 
     def to_table(self) -> dict[str, object]:
@@ -225,8 +229,13 @@ class Profile:
 
         def lane_table(i: int) -> dict[str, object]:
             stages = [{"latency_ms": _plain(c.latency_ms), "share": _plain(c.share)} for c in self.curves[i]]
+            found: dict[str, object] = {"stages": stages}
             whole = self.whole[i]
-            return {"stages": stages} if whole is None else {"stages": stages, "whole": _plain(whole)}
+            if whole is not None:
+                found["whole"] = _plain(whole)
+            if self.crowding is not None:
+                found["crowding"] = {str(size): _plain(curve) for size, curve in self.crowding[i].by_size.items()}
+            return found
 
         table: dict[str, object] = {"name": self.name, "source": self.source}
         if self.lanes == (None,):
@@ -246,8 +255,6 @@ class Profile:
             table["one_host"] = True
         if self._slowdown is not None:
             table["slowdown"] = {repr(x): y for x, y in self._slowdown.points}
-        if self.crowding is not None:
-            table["crowding"] = {str(size): _plain(curve) for size, curve in self.crowding.by_size.items()}
         return table
 
     @classmethod
@@ -268,7 +275,7 @@ class Profile:
             )
         else:
             by_lane = [(None, table)]
-        curves, whole = [], []
+        curves, whole, crowding = [], [], []
         for length, lane in by_lane:
             at = name if length is None else f"{name}: lanes.{length}"
             stages = lane.get("stages")
@@ -278,6 +285,8 @@ class Profile:
                 [_stage(_mapping(stage, f"{at}: stages[{s}]"), f"{at}: stages[{s}]") for s, stage in enumerate(stages)]
             )
             whole.append(_times(lane["whole"], f"{at}: whole", len(stages)) if "whole" in lane else None)
+            if "crowding" in lane:
+                crowding.append(_crowding(lane["crowding"], f"{at}: crowding"))
         sizes = table.get("batch_sizes")
         if sizes is not None and not (isinstance(sizes, list) and all(type(b) is int and b > 0 for b in sizes)):
             raise ProfileError(f"{name}: batch_sizes must be a list of positive integers, got {sizes!r}")
@@ -304,7 +313,7 @@ class Profile:
             ),
             _curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,
             str(table.get("source", "")),
-            _crowding(table["crowding"], f"{name}: crowding") if "crowding" in table else None,
+            crowding or None,
         )
 
 

@@ -89,5 +89,6 @@ class CrowdedDevice(DeviceModel):
         kinds = [flight.phases[flight.phase][1] for flight in self._flights.values()]
         crowd_ns = sum(self._device_ns[kind] for kind in kinds)
         for flight, kind in zip(self._flights.values(), kinds, strict=True):
-            batch = kind % self._sizes
-            flight.slow = self._crowding.slowdown(batch, crowd_ns / self._device_ns[kind]) if len(kinds) > 1 else 1.0
+            lane, batch = divmod(kind, self._sizes)
+            alone = len(kinds) == 1
+            flight.slow = 1.0 if alone else self._crowding[lane].slowdown(batch, crowd_ns / self._device_ns[kind])

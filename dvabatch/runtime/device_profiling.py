@@ -34,6 +34,7 @@ from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, check_
 from engines.base import Array
 
 _SHARE_FLOOR = 0.05
+_POOL_ROWS = 64  # payloads, as many as the pool of a run has
 _DEEP = 12  # chains queued on each track
 _ALIKE = 0.1  # sums of shares that differ by less tell of the same point of the slowdown curve
 
@@ -60,18 +61,22 @@ class DeviceProfiler:
         limits: Limits,
         examples: Sequence[Mapping[str, Array]],
         *,
+        payloads: Sequence[Mapping[str, Array]] | None = None,
         effort: DeviceEffort | None = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`examples[lane]` is an input batch of 1, as long as its lane."""
+        """`examples[lane]` is an input batch of 1, as long as its lane; `payloads[lane]` such as queries of that lane bring,
+        which may be shorter and need padding then: they are the examples, where nobody says."""
         self._name = name
         self._version = version
         self._launcher, self._table = stages
         self._whole = whole
         self._limits = limits
         self._examples = examples
+        self._payloads = payloads or examples
         self._effort = effort or DeviceEffort()
         self._progress = progress
+        self._pools: dict[int, list[dict[str, Array]]] = {}  # by lane
 
     def measure(self) -> ProfileRun:
         """The whole profile."""
@@ -81,12 +86,12 @@ class DeviceProfiler:
         wholes: list[Curve] = []
         taxes: dict[int, list[float]] = {size: [] for size in sizes}
         chains: list[dict[int, float]] = []
-        for lane, length in enumerate(self._limits.lanes):
+        for lane in range(len(self._limits.lanes)):
             stage_ms: list[dict[int, float]] = [{} for _ in range(last + 1)]
             whole_ms: dict[int, float] = {}
             chain_ms: dict[int, float] = {}
             for size in sizes:
-                self._progress(f"timing stages and whole, {'' if length is None else f'length {length}, '}batch {size}")
+                self._progress(f"timing stages and whole, {self._lane_name(lane)}batch {size}")
                 times = self._time(lane, size)
                 for stage in range(last + 1):
                     stage_ms[stage][size] = times[stage]
@@ -95,8 +100,11 @@ class DeviceProfiler:
             stages.append(stage_ms)
             wholes.append(curve(whole_ms))
             chains.append(chain_ms)
-        shares, slowdown = self._time_concurrency(sizes, chains[0])
-        curves = [[StageCurves(curve(by_size), curve(shares)) for by_size in lane] for lane in stages]
+        shares, slowdown = self._time_concurrency(sizes, chains)
+        curves = [
+            [StageCurves(curve(by_size), curve(of_lane)) for by_size in lane]
+            for lane, of_lane in zip(stages, shares, strict=True)
+        ]
         draft = Profile(self._name, self._limits.lanes, curves, wholes)
         costs = self._time_costs(draft)
         profile = Profile(
@@ -134,9 +142,9 @@ class DeviceProfiler:
             count = max(count + 1, round(count * min(10.0, self._effort.budget_s / took_s)))
 
     def _time_concurrency(
-        self, sizes: Sequence[int], chain_ms: Mapping[int, float]
-    ) -> tuple[dict[int, float], Curve | None]:
-        """Device shares, and the slowdown curve.
+        self, sizes: Sequence[int], chains_ms: Sequence[Mapping[int, float]]
+    ) -> tuple[list[dict[int, float]], Curve | None]:
+        """Device shares by lane, and the slowdown curve.
 
         As many chains as may run at once tell the share: c of them that slow each other down by s take s/c of the device
         each. All numbers of them, and pairs of different sizes, tell by how much a sum of shares slows down: kernels get into
@@ -144,18 +152,20 @@ class DeviceProfiler:
         """
         counts = self._counts
         if not counts:
-            return dict.fromkeys(sizes, 1.0), None
-        shares: dict[int, float] = {}
-        slow: dict[tuple[int, int], float] = {}
-        for size in sizes:
-            self._progress(f"running several at once, batch {size}")
-            for count in counts:
-                slow[size, count] = max(1.0, self._at_once_ms([size] * count) / chain_ms[size])
-            shares[size] = min(1.0, max(_SHARE_FLOOR, slow[size, counts[-1]] / counts[-1]))
-        found = [(count * shares[size], slowness) for (size, count), slowness in slow.items()]
+            return [dict.fromkeys(sizes, 1.0) for _ in chains_ms], None
+        shares: list[dict[int, float]] = []
+        found: list[tuple[float, float]] = []
+        for lane, chain_ms in enumerate(chains_ms):
+            of_lane: dict[int, float] = {}
+            for size in sizes:
+                self._progress(f"running several at once, {self._lane_name(lane)}batch {size}")
+                slow = {count: max(1.0, self._at_once_ms([size] * count, lane) / chain_ms[size]) for count in counts}
+                of_lane[size] = min(1.0, max(_SHARE_FLOOR, slow[counts[-1]] / counts[-1]))
+                found += [(count * of_lane[size], slowness) for count, slowness in slow.items()]
+            shares.append(of_lane)
         for one, other in combinations(sizes[::2], 2):
             self._progress(f"running two at once, batch {one} beside {other}")
-            found.append((shares[one] + shares[other], self._pair_slowness(one, other, chain_ms)))
+            found.append((shares[0][one] + shares[0][other], self._pair_slowness(one, other, chains_ms[0])))
         return shares, rising(found)
 
     @property
@@ -164,29 +174,35 @@ class DeviceProfiler:
         most = min(self._limits.executors_per_stage, self._limits.buffer_sets)
         return [count for count in (2, 4, 8) if count <= most]
 
-    def _time_crowding(self, draft: Profile, costs: Costs, sizes: Sequence[int]) -> dict[int, Curve] | None:
-        """By how much a batch slows down among as many alike as run at once, each behind the last, through the driver.
+    def _time_crowding(self, draft: Profile, costs: Costs, sizes: Sequence[int]) -> list[dict[int, Curve]] | None:
+        """By how much a batch slows down among as many alike as run at once, each behind the last, by lane, through the driver.
 
         Chains queued deep and begun together run in step: one reads the weights that another has just brought to the device's
         cache, and they slow each other down by less than they do in a run.
         """
         if not self._counts:
             return None
-        found: dict[int, Curve] = {}
-        for size in sizes:
-            self._progress(f"running several at once through the driver, batch {size}")
-            alone_ns = draft.span_ns(0, self._limits.last_stage, size, 0)
-            host_ns, transfer_ns = costs.host_ns(0), costs.transfer_ns(0, size)
-            points: list[tuple[float, float]] = []
-            for count in self._counts:
-                policy = Normal(FillOrWait(size, 0, count))
-                cycle_ns = self._through_driver(draft, policy, size, queued=True, at_once=count)
-                slowdown = slowdown_at_once(cycle_ns, alone_ns, count, points, host_ns=host_ns, transfer_ns=transfer_ns)
-                points.append((count, slowdown))
-            found[size] = Curve(tuple(points))
-        return found
+        return [
+            {size: self._crowded(draft, costs, size, lane) for size in sizes} for lane in range(len(self._limits.lanes))
+        ]
 
-    def _at_once_ms(self, sizes: Sequence[int], repeats: Sequence[int] | None = None) -> float:
+    def _crowded(self, draft: Profile, costs: Costs, size: int, lane: int) -> Curve:
+        self._progress(f"running several at once through the driver, {self._lane_name(lane)}batch {size}")
+        alone_ns = draft.span_ns(0, self._limits.last_stage, size, lane)
+        host_ns, transfer_ns = costs.host_ns(0), costs.transfer_ns(0, size)
+        points: list[tuple[float, float]] = []
+        for count in self._counts:
+            policy = Normal(FillOrWait(size, 0, count))
+            cycle_ns = self._through_driver(draft, policy, size, queued=True, at_once=count, lane=lane)
+            slowdown = slowdown_at_once(cycle_ns, alone_ns, count, points, host_ns=host_ns, transfer_ns=transfer_ns)
+            points.append((count, slowdown))
+        return Curve(tuple(points))
+
+    def _lane_name(self, lane: int) -> str:
+        length = self._limits.lanes[lane]
+        return "" if length is None else f"length {length}, "
+
+    def _at_once_ms(self, sizes: Sequence[int], lane: int, repeats: Sequence[int] | None = None) -> float:
         """A chain of each of these sizes (or some in a row) on a track and in a set of its own, again and again.
 
         All are always busy. Queued deep: what the host takes to queue them must not pass for room on the device.
@@ -195,7 +211,7 @@ class DeviceProfiler:
         last = self._limits.last_stage
         places = [Place(index, 0, size) for index, size in enumerate(sizes)]
         for index, place in enumerate(places):
-            self._launcher.repeat(index, 0, last, place, 0)
+            self._launcher.repeat(index, 0, last, place, lane)
             self._launcher.synchronize(index)
         times = []
         for _ in range(self._effort.rounds):
@@ -203,7 +219,7 @@ class DeviceProfiler:
             for _ in range(_DEEP):
                 for index, place in enumerate(places):
                     for _ in range(repeats[index]):
-                        self._launcher.repeat(index, 0, last, place, 0)
+                        self._launcher.repeat(index, 0, last, place, lane)
             for index in range(len(places)):
                 self._launcher.synchronize(index)
             times.append((time.perf_counter_ns() - began_ns) / NS_PER_MS / _DEEP)
@@ -213,7 +229,7 @@ class DeviceProfiler:
         """By how much two tracks slow down, each of which has chains of one size for as long as the other."""
         repeats = max(1, round(chain_ms[other] / chain_ms[one]))
         alone_ms = max(repeats * chain_ms[one], chain_ms[other])
-        return max(1.0, self._at_once_ms([one, other], [repeats, 1]) / alone_ms)
+        return max(1.0, self._at_once_ms([one, other], 0, [repeats, 1]) / alone_ms)
 
     def _time_costs(self, draft: Profile) -> Costs:
         """What a launch, a boundary, and a row that is transferred or copied cost, through the driver of a real run."""
@@ -241,20 +257,22 @@ class DeviceProfiler:
         )
 
     def _through_driver(
-        self, draft: Profile, policy: Policy, batch: int, *, queued: bool = False, at_once: int = 1
+        self, draft: Profile, policy: Policy, batch: int, *, queued: bool = False, at_once: int = 1, lane: int = 0
     ) -> float:
         """Median response of lone batches through an idle runtime; `queued`: how long each of a queue of them takes to come
         round, of which `at_once` are always under way."""
         count = self._effort.queries if at_once == 1 else self._effort.cycles * at_once
-        whole_ns = draft.span_ns(0, self._limits.last_stage, batch, 0)
+        whole_ns = draft.span_ns(0, self._limits.last_stage, batch, lane)
         gap_ns = 0 if queued else 3 * whole_ns + NS_PER_MS
         machine = Machine(self._limits, draft, policy)
         queries = count * batch
-        length = self._limits.lanes[0]
+        length = self._limits.lanes[lane]
         lengths = None if length is None else [length] * queries
         journal = Journal(queries, lengths)
         driver = PollingDriver(machine, self._table, JournalObserver(journal))
         arrivals_ns = [gap_ns * (index // batch) for index in range(queries)]
+        pool = self._pool(lane)
+        self._launcher.serve(lambda query_id: pool[query_id % _POOL_ROWS], {})
         driver.set_anchor(time.perf_counter_ns() + NS_PER_MS)
         driver.run(self._launcher, PullArrivals(arrivals_ns, lengths))
         check_answered(journal)
@@ -263,6 +281,15 @@ class DeviceProfiler:
         if not queued:
             return float(median((done_ns - np.asarray(journal.arrival_ns)[::batch])[skip:]))
         return round_ns(np.sort(done_ns)[skip:], at_once)
+
+    def _pool(self, lane: int) -> list[dict[str, Array]]:
+        """Payloads of queries: page-locked neighbours, as in a run, so that a batch of whole ones is one transfer."""
+        pool = self._pools.get(lane)
+        if pool is None:
+            payload = self._payloads[lane].items()
+            rows = {name: self._launcher.pin(np.repeat(value[:1], _POOL_ROWS, axis=0)) for name, value in payload}
+            pool = self._pools[lane] = [{name: of[index] for name, of in rows.items()} for index in range(_POOL_ROWS)]
+        return pool
 
     def _copy_ns(self, place: Place) -> int:
         """Nanoseconds per row moved between sets, over the boundaries."""

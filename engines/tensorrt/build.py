@@ -22,8 +22,8 @@ LAYERS_FILE = "layers.json"
 _MOST_TIMINGS = 1 << 30  # a thousand times what large networks need
 
 
-def range_of(tensor: TensorSpec, favored: int, options: TensorRTOptions) -> Range:
-    """The shapes of an input: batches from 1 to the maximum, made for the favoured one; lengths those of the lanes.
+def range_of(tensor: TensorSpec, made_for: int, options: TensorRTOptions) -> Range:
+    """The shapes of an input: batches from 1 to the maximum, made for one of them; lengths those of the lanes.
 
     Raises:
         EngineError: a dimension varies in a way that no lane tells.
@@ -42,7 +42,7 @@ def range_of(tensor: TensorSpec, favored: int, options: TensorRTOptions) -> Rang
         return batch, *(length if isinstance(dim, str) else dim for dim in tensor.shape[1:])
 
     most = options.max_batch
-    return Range(shape(1, lengths[0]), shape(min(favored, most), lengths[len(lengths) // 2]), shape(most, lengths[-1]))
+    return Range(shape(1, lengths[0]), shape(min(made_for, most), lengths[len(lengths) // 2]), shape(most, lengths[-1]))
 
 
 def engine_key(
@@ -66,7 +66,7 @@ def build(
     file: Path,
     sha256: str,
     inputs: Sequence[TensorSpec],
-    favored: int,
+    made_for: int,
     halves: Sequence[str],
     options: TensorRTOptions,
     cache: EngineCache,
@@ -82,7 +82,7 @@ def build(
         EngineError: the parser refuses an operator, or no engine can be built.
         BackendMissingError: TensorRT is not there.
     """
-    ranges = {tensor.name: range_of(tensor, favored, options) for tensor in inputs}
+    ranges = {tensor.name: range_of(tensor, made_for, options) for tensor in inputs}
     timing = options.timing_cache or cache.root.parent / "timing" / f"{_plain(version())}-{_plain(device)}.cache"
 
     def make(folder: Path) -> None:

@@ -51,6 +51,18 @@ def test_a_table_keeps_its_crowding() -> None:
     assert profile.device_ns(1, 0) == pytest.approx(0.5e6)
 
 
+def test_every_lane_has_a_crowding_of_its_own_or_none_has() -> None:
+    short, long_ = {"1": {"2": 1.4}}, {"1": {"2": 1.9}}
+    lanes: dict[str, dict[str, object]] = {"8": {**table(short)}, "64": {**table(long_)}}
+    profile = Profile.from_table({"name": "crowded", "lanes": lanes})
+    assert profile.crowding is not None
+    assert [of_lane.slowdown(1, 2) for of_lane in profile.crowding] == [1.4, 1.9]
+    assert Profile.from_table(profile.to_table()).digest == profile.digest
+    del lanes["64"]["crowding"]
+    with pytest.raises(ProfileError, match="1 of 2 lanes have a crowding"):
+        Profile.from_table({"name": "crowded", "lanes": lanes})
+
+
 @pytest.mark.parametrize(
     ("crowding", "said"),
     [
@@ -82,5 +94,5 @@ def test_a_small_table_takes_little_memory() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert profile.crowding is not None
-    assert profile.crowding.slowdown(30_000, 10.5) == pytest.approx(1.105)
+    assert profile.crowding[0].slowdown(30_000, 10.5) == pytest.approx(1.105)
     assert peak < 64 << 20

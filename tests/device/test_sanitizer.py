@@ -42,8 +42,21 @@ pytestmark = [
     ("tool", "clean"), [("memcheck", "ERROR SUMMARY: 0 errors"), ("racecheck", "(0 errors, 0 warnings)")]
 )
 def test_a_short_run_is_clean(tmp_path: Path, tool: str, clean: str) -> None:
-    config = tiny_config(tmp_path, precision="fp16")
-    few = ("--set", "load.num_requests=40", "--set", "load.warmup_requests=0", "--set", "checks.sample=40")
+    # Every kernel takes hundreds of times as long under it: few rows and sets, so that few graphs are captured.
+    config = tiny_config(tmp_path, precision="fp16", max_batch=4, buffer_set_size=2, executors_per_stage=2)
+    policies = [
+        {"scheduler_type": "NORMAL", "instances": 2},
+        {
+            "scheduler_type": "HYBRID_DVA",
+            "max_batch_size": 2,
+            "max_allow_merge_batchsize": 4,
+            "favor_per_stage": [1, 4, 1],
+        },
+    ]
+    few = (
+        "--set", f"policies={json.dumps(policies)}", "--set", "load.num_requests=40",
+        "--set", "load.warmup_requests=0", "--set", "checks.sample=40",
+    )  # fmt: skip
     assert dvabatch("bench", config, *few, "-o", tmp_path / "plain").code in (0, 4)  # engines and profile are kept
     program = str(sanitizer())
     done = subprocess.run(
