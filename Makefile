@@ -50,8 +50,8 @@ figures: .venv/installed  ## draw every figure from the committed results; nothi
 reproduce: .venv/installed-test  ## run all that the figures rest on from nothing, in reproduced/; says time and disk first
 	@mkdir -p reproduced
 	cd reproduced && $(FRESH) ../$(BIN)/dvabatch figure all --dry-run
-	cd reproduced && $(FRESH) ../$(BIN)/dvabatch figure all
-	cd reproduced && ../$(BIN)/dvabatch check
+	cd reproduced && { $(FRESH) ../$(BIN)/dvabatch figure all; code=$$?; }; \
+	if [ $$code = 0 ] || [ $$code = 4 ]; then ../$(BIN)/dvabatch check || code=$$?; fi; exit $$code
 
 check: .venv/installed  ## hold the claims against the committed results
 	$(BIN)/dvabatch check --from results
