@@ -70,7 +70,7 @@ class Effort:
                 (t, limits.executors_per_stage) for t in (times[0], times[len(times) // 2])
             ]
             at_once = sum(_TURNS * (count + 1) * (self.rounds(t, count) + 2) * t for t, count in tried)
-        return len(limits.lanes) * alone + at_once + _TURNS * (self.least + 2 * self.most) * once_s
+        return len(limits.lanes) * alone + at_once + _TURNS * (self.least + 3 * self.most) * once_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,11 +319,14 @@ class Profiler:
         )
 
     def _through_driver(self, draft: Profile, policy: Policy, direct_ns: float | None) -> float:
-        """Median response of lone queries through an idle runtime; without `direct_ns`, median time of each of a queue."""
+        """Mean response of lone queries through an idle runtime; without `direct_ns`, median time of each of a queue.
+
+        The pause before each is one after which cores and caches have gone to rest: after a few milliseconds they have not.
+        """
         count = max(2, self._effort.least, self._effort.most // 2)
-        gap_ns = 0 if direct_ns is None else round(direct_ns * 1.5) + 2 * NS_PER_MS
+        gap_ns = 0 if direct_ns is None else round(direct_ns * 2.5) + 5 * NS_PER_MS
         done_ns, arrival_ns = self._run(draft, policy, [gap_ns * index for index in range(count)], 0)
-        return round_ns(done_ns, 1) if direct_ns is None else float(median(done_ns - arrival_ns))
+        return round_ns(done_ns, 1) if direct_ns is None else float(np.mean(done_ns - arrival_ns))
 
     def _run(
         self, draft: Profile, policy: Policy, arrivals_ns: Sequence[int], lane: int
