@@ -9,11 +9,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from threading import Barrier, BrokenBarrierError
 from typing import TypeAlias
 
 import numpy as np
@@ -30,6 +28,7 @@ from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Costs, Profile, StageCurves
 from dvabatch.batching.view import View
 from dvabatch.runtime.arrivals import PullArrivals
+from dvabatch.runtime.beside import slowdown_beside
 from dvabatch.runtime.closed_loop import round_ns
 from dvabatch.runtime.journal import Journal, Outcome
 from dvabatch.runtime.launcher import Launcher
@@ -246,39 +245,18 @@ class Profiler:
         return shares, Curve(((1.0, 1.0), *sorted((total, sum(slow) / len(slow)) for total, slow in points.items())))
 
     def _slowed_by_another(self, draft: Profile, size: int) -> float:
-        """By how much two batches slow each other down, at whatever stages they are.
-
-        They are kept as far apart as they were put: by themselves they fall into step, since one finds in the caches what the
-        other has just read, and goes ahead; and in step they slow each other down by less than the batches of a run do.
-        """
+        """By how much two batches slow each other down, at whatever stages they are."""
         lane, stages = len(self._limits.lanes) // 2, len(self._stages)
         once_ns = draft.span_ns(0, draft.stages - 1, size, lane)
         rounds = math.ceil(self._effort.rounds(once_ns / _NS_PER_S, 2) / stages)
         places = [Place(index, 0, size) for index in (0, 1)]
         for place in places:
             self._fill(place, lane)
-        meeting = Barrier(len(places))
 
-        def run(place: Place, first: int, beside: bool) -> int:
-            took_ns = 0
-            try:
-                for step in range(rounds * stages):
-                    if beside:
-                        meeting.wait()
-                    took_ns += self._timed(partial(self._run_stage, (first + step) % stages, place, lane))
-            except EngineError:
-                meeting.abort()  # the other would wait for ever
-                raise
-            return took_ns
+        def timed_ns(batch: int, stage: int) -> int:
+            return self._timed(partial(self._run_stage, stage, places[batch], lane))
 
-        slowed = []
-        with ThreadPoolExecutor(len(places)) as threads:
-            for _ in range(_TURNS):
-                for apart in range(stages):
-                    alone_ns = sum(threads.submit(run, place, 0, False).result() for place in places)
-                    both = [threads.submit(run, place, index * apart, True) for index, place in enumerate(places)]
-                    slowed.append(sum(_results(both)) / alone_ns)
-        return sum(slowed) / len(slowed)
+        return slowdown_beside(timed_ns, stages, rounds, _TURNS)
 
     def _slowed(self, draft: Profile, count: int, size: int) -> float:
         """By how much batches slow down of which `count` are always under way. Alone and together take turns."""
@@ -366,20 +344,6 @@ class Profiler:
         began_ns = time.perf_counter_ns()
         action()
         return time.perf_counter_ns() - began_ns
-
-
-def _results(both: Sequence[Future[int]]) -> list[int]:
-    """What both of them give.
-
-    Raises:
-        EngineError: a stage failed in one of them.
-    """
-    errors = [error for each in both if (error := each.exception()) is not None]
-    for error in sorted(
-        errors, key=lambda each: isinstance(each, BrokenBarrierError)
-    ):  # which tells of the other's only
-        raise error
-    return [each.result() for each in both]
 
 
 class OneByOne:
