@@ -52,6 +52,7 @@ class FakeStream:
         self.entries: deque[tuple[Callable[[], bool] | None, Work]] = deque()
         self._device = device
         self._captured: list[Work] | None = None
+        self.did: set[str] = set()  # what it has been asked for, of stages and transfers
 
     def put(self, work: Work) -> None:
         if self._captured is not None:
@@ -65,6 +66,7 @@ class FakeStream:
 
     def download(self, target: Array, source: int) -> None:
         assert target.flags.c_contiguous
+        self.did.add("download")
         self.put(lambda: np.copyto(target.reshape(-1).view(np.uint8), at(source, target.nbytes)))
 
     def copy(self, target: int, source: int, size_bytes: int) -> None:
@@ -90,6 +92,7 @@ class FakeStream:
             self._captured = None
 
     def launch(self, graph: FakeGraph) -> None:
+        self.did.add("stages")
         for work in graph.work:
             self.put(work)
 
@@ -135,6 +138,11 @@ class FakeDevice:
     def event(self) -> FakeEvent:
         return FakeEvent(self)
 
+    @property
+    def did(self) -> list[set[str]]:
+        """What each stream has been asked for."""
+        return [stream.did for stream in self._streams]
+
     def go_on(self) -> None:
         """One piece of work of some stream that can go on."""
         free = [stream for stream in self._streams if stream.entries and _may(stream)]
@@ -174,6 +182,7 @@ class FakeExecutor:
             for name, value in answers.items():
                 rows(name)[...] = value
 
+        stream.did.add("stages")
         stream.put(work)
 
 

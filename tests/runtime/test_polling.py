@@ -133,10 +133,16 @@ def test_every_query_is_answered_by_every_stage_once_in_whatever_order_streams_r
     assert len(list(retrace(io.StringIO(polled.trace), fresh))) == polled.trace.count("\n") - 1
 
 
+@pytest.mark.parametrize("brief", [True, False])
 @pytest.mark.parametrize("seed", range(3))
-def test_answers_that_take_long_go_beside_the_track(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_transfers, "_BRIEF_BYTES", 0)
-    all_right(tokens(POLICIES["LOAD_DVA"], device=FakeDevice(seed)).pull(arrivals(120, seed)), 120)
+def test_only_answers_that_take_long_go_beside_the_track(
+    seed: int, brief: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_transfers, "_BRIEF_BYTES", 1 << 18 if brief else 0)
+    device = FakeDevice(seed)
+    all_right(tokens(POLICIES["LOAD_DVA"], device=device).pull(arrivals(120, seed)), 120)
+    assert ({"download"} in device.did) is not brief
+    assert ({"stages", "download"} in device.did) is brief
 
 
 @pytest.mark.parametrize("name", POLICIES)
