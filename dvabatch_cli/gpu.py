@@ -30,7 +30,7 @@ from engines.device import Device, Module
 from engines.errors import BackendMissingError
 from engines.onnxruntime import OnnxRuntimeOptions
 from engines.tensorrt.binding import version
-from engines.tensorrt.build import ENGINE_FILE, build
+from engines.tensorrt.build import ENGINE_FILE, Layout, build, layout_of
 from engines.tensorrt.module import TensorRTModule
 from engines.tensorrt.options import TensorRTOptions
 from slicer import CheckedStages, Manifest, TensorSpec
@@ -131,7 +131,7 @@ def prepare_gpu(
             say(told(label, engine))
             engines.append(engine)
         label = f"{manifest.name} whole"
-        whole = build(folder / manifest.model_file, manifest.content_sha256, manifest.inputs, made_for, (), options, cache,
+        whole = build(folder / manifest.model_file, manifest.content_sha256, manifest.inputs, made_for, {}, options, cache,
                       device=gpu, label=label)  # fmt: skip
         say(told(label, whole))
     return PreparedGpu(folder, manifest, tuple(engines), whole, OnnxRuntimeOptions(), options, gpu, graphs)
@@ -185,12 +185,11 @@ def profile_on(
     return profile_of(prepared, limits, row, say, again=again, effort=QUICK_ON_HOST if quick else None)
 
 
-def passed_on(manifest: Manifest) -> tuple[str, ...]:
-    """The tensors that live between stages only: neither the model's inputs nor its answers."""
+def passed_on(manifest: Manifest) -> dict[str, Layout]:
+    """The tensors that live between stages only, neither the model's inputs nor its answers, and how they lie there."""
     outside = {tensor.name for tensor in (*manifest.inputs, *manifest.outputs)}
-    return tuple(
-        sorted({tensor.name for stage in manifest.stages for tensor in (*stage.inputs, *stage.outputs)} - outside)
-    )
+    between = {tensor.name: tensor for stage in manifest.stages for tensor in (*stage.inputs, *stage.outputs)}
+    return {name: layout_of(tensor) for name, tensor in sorted(between.items()) if name not in outside}
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import onnx
 
@@ -20,6 +20,7 @@ from slicer.manifest import TensorSpec
 ENGINE_FILE = "engine.plan"
 LAYERS_FILE = "layers.json"
 _MOST_TIMINGS = 1 << 30  # a thousand times what large networks need
+Layout: TypeAlias = Literal["LINEAR", "HWC8"]  # names of TensorRT's formats
 
 
 def range_of(tensor: TensorSpec, made_for: int, options: TensorRTOptions) -> Range:
@@ -45,14 +46,26 @@ def range_of(tensor: TensorSpec, made_for: int, options: TensorRTOptions) -> Ran
     return Range(shape(1, lengths[0]), shape(min(made_for, most), lengths[len(lengths) // 2]), shape(most, lengths[-1]))
 
 
+def layout_of(tensor: TensorSpec) -> Layout:
+    """How a tensor that passes between stages at fp16 lies in memory: channels last, where that costs no byte.
+
+    Tensor cores compute on pictures with their channels last: a boundary in the plain layout has them transposed twice, which
+    the whole model never does. Eight channels at a time (TensorRT's HWC8) is N, H, W, C where they come in eights: rows are
+    as long as before and still lie one behind the other.
+    """
+    _, *dims = tensor.shape
+    picture = len(dims) == 3 and all(isinstance(dim, int) for dim in dims)
+    return "HWC8" if picture and isinstance(dims[0], int) and dims[0] % 8 == 0 else "LINEAR"
+
+
 def engine_key(
-    stage_sha256: str, ranges: Mapping[str, Range], halves: Sequence[str], options: TensorRTOptions, device: str
+    stage_sha256: str, ranges: Mapping[str, Range], halves: Mapping[str, Layout], options: TensorRTOptions, device: str
 ) -> str:
     """What an engine depends on. A plan runs on the kind of device, and under the release, that it was built with."""
     facts = [
         stage_sha256,
         [(name, entry.least, entry.best, entry.most) for name, entry in sorted(ranges.items())],
-        sorted(halves),
+        sorted(halves.items()),
         options.precision,
         options.level,
         options.workspace_bytes,
@@ -67,7 +80,7 @@ def build(
     sha256: str,
     inputs: Sequence[TensorSpec],
     made_for: int,
-    halves: Sequence[str],
+    halves: Mapping[str, Layout],
     options: TensorRTOptions,
     cache: EngineCache,
     *,
@@ -76,7 +89,7 @@ def build(
 ) -> CachedEngine:
     """The engine from the cache, or built now: that takes from seconds to minutes.
 
-    `halves` names the tensors that pass between stages: at fp16 they stay so on the way.
+    `halves` names the tensors that pass between stages, and how they lie: at fp16 they stay so on the way.
 
     Raises:
         EngineError: the parser refuses an operator, or no engine can be built.
@@ -132,14 +145,14 @@ def build(
     return cache.fetch(engine_key(sha256, ranges, halves, options, device), make, meta)
 
 
-def _pass_halves(trt: Any, network: Any, halves: Sequence[str]) -> None:
-    """Boundary tensors of floats become fp16, in the plain layout that other engines and copies read."""
+def _pass_halves(trt: Any, network: Any, halves: Mapping[str, Layout]) -> None:
+    """Boundary tensors of floats become fp16, in a layout that all engines of a model agree on."""
     tensors = [network.get_input(i) for i in range(network.num_inputs)]
     tensors += [network.get_output(i) for i in range(network.num_outputs)]
     for tensor in tensors:
         if tensor.name in halves and tensor.dtype == trt.float32:
             tensor.dtype = trt.float16
-            tensor.allowed_formats = 1 << int(trt.TensorFormat.LINEAR)
+            tensor.allowed_formats = 1 << int(getattr(trt.TensorFormat, halves[tensor.name]))
 
 
 def _refusal(parser: Any, file: Path) -> str:

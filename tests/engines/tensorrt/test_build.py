@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import onnx
@@ -13,7 +14,7 @@ import pytest
 from engines.errors import BackendMissingError, EngineError
 from engines.tensorrt import build as building
 from engines.tensorrt.binding import tensorrt
-from engines.tensorrt.build import engine_key, range_of
+from engines.tensorrt.build import Layout, engine_key, layout_of, range_of
 from engines.tensorrt.options import Range, TensorRTOptions
 from slicer.manifest import TensorSpec
 from tests.engines.tensorrt.stand_ins import NewError, OldError
@@ -70,11 +71,20 @@ def test_a_key_names_all_that_an_engine_depends_on(monkeypatch: pytest.MonkeyPat
     ranges = {"input": Range((1, 3), (2, 3), (4, 3))}
     base = TensorRTOptions()
 
-    def key(sha: str = "a", halves: tuple[str, ...] = ("x",), options: TensorRTOptions = base, gpu: str = "H") -> str:
+    linear: dict[str, Layout] = {"x": "LINEAR"}
+
+    def key(sha: str = "a", halves: dict[str, Layout] = linear, options: TensorRTOptions = base, gpu: str = "H") -> str:
         return engine_key(sha, ranges, halves, options, gpu)
 
-    keys = [key(), key("b"), key(halves=()), key(options=TensorRTOptions("fp16")), key(gpu="A")]
-    keys += [key(options=TensorRTOptions(level=1)), engine_key("a", {}, ("x",), base, "H")]
+    keys = [
+        key(),
+        key("b"),
+        key(halves={}),
+        key(options=TensorRTOptions("fp16")),
+        key(gpu="A"),
+        key(halves={"x": "HWC8"}),
+    ]
+    keys += [key(options=TensorRTOptions(level=1)), engine_key("a", {}, linear, base, "H")]
     monkeypatch.setattr(building, "version", lambda: "tensorrt 10.0.0")
     keys.append(key())
     assert len(set(keys)) == len(keys)
@@ -82,6 +92,36 @@ def test_a_key_names_all_that_an_engine_depends_on(monkeypatch: pytest.MonkeyPat
     assert (
         key(options=TensorRTOptions(timing_cache=Path("x"))) == key()
     )  # it makes building faster, and changes nothing
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"),
+    [
+        (("N", 64, 56, 56), "HWC8"),
+        (("N", 3, 224, 224), "LINEAR"),  # channels would be filled up to eight: rows would be longer
+        (("N", 1000), "LINEAR"),
+        (("N", 128, 768), "LINEAR"),
+        (("N", 8, "sequence", "sequence"), "LINEAR"),
+        (("N", "?", 8, 8), "LINEAR"),
+    ],
+)
+def test_pictures_pass_between_stages_with_their_channels_last_where_rows_stay_as_long(
+    shape: tuple[int | str, ...], layout: Layout
+) -> None:
+    assert layout_of(TensorSpec("t", "float32", shape)) == layout
+
+
+def test_boundaries_become_halves_in_the_layout_that_was_agreed_on() -> None:
+    trt: Any = SimpleNamespace(float32="float32", float16="float16", TensorFormat=SimpleNamespace(LINEAR=0, HWC8=2))
+    taken, given = SimpleNamespace(name="a", dtype="float32"), SimpleNamespace(name="b", dtype="float32")
+    counted, answer = SimpleNamespace(name="c", dtype="int64"), SimpleNamespace(name="answer", dtype="float32")
+    ins, outs = [taken, counted], [given, answer]
+    network = SimpleNamespace(num_inputs=2, num_outputs=2, get_input=ins.__getitem__, get_output=outs.__getitem__)
+    building._pass_halves(trt, network, {"a": "HWC8", "b": "LINEAR", "c": "LINEAR"})
+    assert vars(taken) == {"name": "a", "dtype": "float16", "allowed_formats": 1 << 2}
+    assert vars(given) == {"name": "b", "dtype": "float16", "allowed_formats": 1 << 0}
+    assert vars(counted) == {"name": "c", "dtype": "int64"}  # whole numbers stay what they are
+    assert vars(answer) == {"name": "answer", "dtype": "float32"}
 
 
 class Parser:
