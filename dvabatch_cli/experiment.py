@@ -49,7 +49,7 @@ from dvabatch_cli.wiring import (
 from dvabatch_cli.workspace import missing_of
 
 Say = Callable[[str], None]
-_STEADY = 0.1  # a host whose speed before and after a point differs by less is steady
+_STEADY = 0.1  # a host whose speed in the two halves of a point differs by less is steady
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,8 @@ class Experiment:
         for attempt in range(1, self._config.load.attempts + 1):
             run, queries = self._attempt(bed, point)
             run["attempts"] = attempt
-            unsteady = run.get("twin") is not None and not run["twin"]["steady"]
+            twin = run.get("twin")
+            unsteady = twin is not None and twin["speed"] is not None and not twin["steady"]
             if not run["late"] and not unsteady:
                 break
             if attempt < self._config.load.attempts:
@@ -273,18 +274,19 @@ class Experiment:
                 *run["invalid_reasons"],
                 f"{result.wrong_answers} of {result.correctness['checked']} checked answers are wrong",
             ]
-        if result.speed is not None:
+        if self._config.checks.twin and not self._simulated:
             run["twin"] = self._twin(point, result.speed)
         return run, result.measured.queries
 
-    def _twin(self, point: Point, speed: tuple[float, float]) -> dict[str, Any]:
-        """The same point in simulation, at the speed that the host showed before and after."""
+    def _twin(self, point: Point, speed: tuple[float, float] | None) -> dict[str, Any]:
+        """The same point in simulation, at the speed that the machine showed; where it showed none, at the profile's."""
         assert self._ground is not None
         bed = SimulatedBed(self._config, self._ground.profile)
-        run = summarise(bed.run(point.contender, point.load, point.schedule, speed=sum(speed) / 2).measured)
+        pace = 1.0 if speed is None else sum(speed) / 2
+        run = summarise(bed.run(point.contender, point.load, point.schedule, speed=pace).measured)
         return {
-            "speed": [round(each, 4) for each in speed],
-            "steady": abs(speed[1] - speed[0]) <= _STEADY * min(speed),
+            "speed": None if speed is None else [round(each, 4) for each in speed],
+            "steady": speed is not None and abs(speed[1] - speed[0]) <= _STEADY * min(speed),
             "saturated": run["saturated"],
             "response_ms": run["response_ms"],
             "operations": run["operations"],

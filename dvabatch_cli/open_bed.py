@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from statistics import median
 
 from dvabatch.batching.limits import Limits
-from dvabatch.batching.profile import NS_PER_MS, Profile
+from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_profiling import warmed
 from dvabatch.runtime.service import free_axes
 from dvabatch.runtime.shapes import lay_out
@@ -24,11 +21,10 @@ from dvabatch_cli.sites import GpuSite, HostSite
 from dvabatch_cli.testbed import RealBed
 from dvabatch_cli.wiring import limits_of
 from dvabatch_cli.workspace import Prepared, examples_of
-from engines.base import Array, StageEngine
+from engines.base import StageEngine
 from engines.cuda import CudaDevice
 
 Say = Callable[[str], None]
-_CANARIES = 15
 
 
 @contextmanager
@@ -71,22 +67,7 @@ def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None, s
             opened.enter_context(prepared.open_stage(index, limits.max_batch)) for index in range(limits.stages)
         ]
         site = _host_site(stages, limits, rows, list(outputs))
-        canary = None
-        if config.checks.twin:
-            lone = opened.enter_context(prepared.open_whole(1))
-            canary = partial(_timed_ms, lone, examples_of(limits, lambda length: rows.row(0, length))[-1])
-        yield RealBed(config, profile, site, rows, reference, outputs, tolerance, canary=canary)
-
-
-def _timed_ms(engine: StageEngine, example: Mapping[str, Array]) -> float:
-    """The median of some runs, in place."""
-    outputs = engine.infer(example)
-    times_ns = []
-    for _ in range(_CANARIES):
-        began_ns = time.perf_counter_ns()
-        engine.run(example, outputs)
-        times_ns.append(time.perf_counter_ns() - began_ns)
-    return median(times_ns) / NS_PER_MS
+        yield RealBed(config, profile, site, rows, reference, outputs, tolerance)
 
 
 def _host_site(stages: list[StageEngine], limits: Limits, rows: Rows, outputs: list[str]) -> HostSite:

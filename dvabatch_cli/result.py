@@ -28,7 +28,7 @@ class Result:
     graphs: Mapping[str, int] | None = None  # captured graphs used, missed and kept; None where there are none
     gpu: Mapping[str, Any] | None = None  # clocks and energy of a run on a GPU
     held_back: Mapping[str, Any] | None = None  # what a bound on concurrency did; None where there is none
-    speed: tuple[float, float] | None = None  # how long the whole model took before and after, over the profile's time
+    speed: tuple[float, float] | None = None  # how long lone launches took, in both halves, over the profile's time
     faults: Mapping[str, Any] | None = None  # what was injected and given up; None where nothing was
 
 

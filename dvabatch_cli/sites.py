@@ -20,7 +20,7 @@ from dvabatch.runtime.launcher import Launcher
 from dvabatch.runtime.polling import Pollable, PollingDriver
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.threaded import ThreadedDriver
-from dvabatch.runtime.trace import Recorder
+from dvabatch.runtime.trace import Listener
 from engines.base import Array, StageEngine
 from engines.priority import going_first
 
@@ -43,12 +43,12 @@ class Site(ABC, Generic[_S]):
         self,
         machine: Machine,
         observer: Observer,
-        recorder: Recorder | None = None,
+        listener: Listener | None = None,
         timeout_ns: int | None = None,
         faults: Faults | None = None,
     ) -> Driver[_S]:
         """A driver for one run."""
-        return self._driving(machine, self._table, observer, recorder=recorder, timeout_ns=timeout_ns, faults=faults)
+        return self._driving(machine, self._table, observer, listener=listener, timeout_ns=timeout_ns, faults=faults)
 
     @abstractmethod
     def starter(

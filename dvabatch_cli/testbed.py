@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -13,15 +13,16 @@ from dvabatch.batching.events import QueryArrived
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal, NormalInput
-from dvabatch.batching.profile import NS_PER_MS, Profile
+from dvabatch.batching.profile import Profile
 from dvabatch.loadgen import Schedule, send
 from dvabatch.runtime.arrivals import HeldArrivals, NoArrivals, PullArrivals
 from dvabatch.runtime.driver import Driver
 from dvabatch.runtime.faults import Faults
 from dvabatch.runtime.journal import Journal
+from dvabatch.runtime.lone_launches import LoneLaunches
 from dvabatch.runtime.observers import JournalObserver, ReleasingObserver
 from dvabatch.runtime.simulated import SimulatedDriver
-from dvabatch.runtime.trace import Recorder
+from dvabatch.runtime.trace import Listener, Listeners, Recorder
 from dvabatch_cli.answers import Reference, Tally
 from dvabatch_cli.config import Config
 from dvabatch_cli.faults import fault_facts, faults_of, timeout_ns
@@ -89,10 +90,8 @@ class RealBed:
         outputs: Mapping[str, tuple[int, ...]],
         tolerance: float,
         watch: Watch | None = None,
-        canary: Callable[[], float] | None = None,
     ) -> None:
-        """`tolerance` is that of checked answers; `watch` looks at the GPU before and after each run, and `canary` at how
-        long the whole model takes, in milliseconds."""
+        """`tolerance` is that of checked answers; `watch` looks at the GPU before and after each run."""
         self._config = config
         self._profile = profile
         self._site = site
@@ -101,19 +100,16 @@ class RealBed:
         self._free_axes = outputs
         self._tolerance = tolerance
         self._watch = watch
-        self._canary = canary
         self.display: Display | None = None  # what shows a run while it goes on
 
     def run(self, contender: Contender, point: LoadPoint, schedule: Schedule, trace: IO[str] | None = None) -> Result:
         self._warm_up(schedule)
         self._site.settle()
         before = None if self._watch is None else self._watch.look()
-        speed_before = self._speed()
-        machine, observer, befell = self._serve(contender, schedule, trace)
+        lone = LoneLaunches(self._profile) if self._config.checks.twin else None
+        machine, observer, befell = self._serve(contender, schedule, trace, lone)
         gpu = None if self._watch is None or before is None else self._watch.compare(before)
         graphs = self._site.facts() or None
-        speed_after = self._speed()
-        speed = None if speed_before is None or speed_after is None else (speed_before, speed_after)
         lengths = schedule.lengths
         tally = Tally(self._tolerance)
         answered = [query_id for query_id in self._candidates(schedule) if query_id in observer.answers]
@@ -129,14 +125,9 @@ class RealBed:
         correctness = tally.to_json() if tally.checked else None
         held_back = held_back_of(self._config, observer.journal)
         return Result(
-            measured, dict(observer.journal.reasons), correctness, len(wrong), graphs, gpu, held_back, speed, befell
-        )
-
-    def _speed(self) -> float | None:
-        """How long the whole model takes now, over what the profile says."""
-        if self._canary is None:
-            return None
-        return self._canary() * NS_PER_MS / self._profile.whole_ns(1, len(self._profile.lanes) - 1)
+            measured, dict(observer.journal.reasons), correctness, len(wrong), graphs, gpu, held_back,
+            None if lone is None else lone.speed, befell,
+        )  # fmt: skip
 
     def _warm_up(self, schedule: Schedule) -> None:
         """Queries that no figure counts, all at once, through ordinary batching: memory and caches are then in use."""
@@ -152,7 +143,7 @@ class RealBed:
         self._drive(driver, lengths, PullArrivals([0] * count, lengths))
 
     def _serve(
-        self, contender: Contender, schedule: Schedule, trace: IO[str] | None
+        self, contender: Contender, schedule: Schedule, trace: IO[str] | None, lone: LoneLaunches | None
     ) -> tuple[Machine, JournalObserver, Mapping[str, Any] | None]:
         """The last of what it gives is what befell the run."""
         lengths = None if schedule.lengths is None else schedule.lengths.tolist()
@@ -167,8 +158,11 @@ class RealBed:
             else ReleasingObserver(journal, self._candidates(schedule), held.ended)
         )
         recorder = None if trace is None else Recorder(machine, trace)
+        hearing: list[Listener] = [each for each in (recorder, lone) if each is not None]
         faults = faults_of(self._config, schedule.seed)
-        driver = self._site.driver(machine, observer, recorder, timeout_ns(self._config), faults)
+        driver = self._site.driver(
+            machine, observer, Listeners(*hearing) if hearing else None, timeout_ns(self._config), faults
+        )
         with shown(self.display, contender.name, schedule, observer.journal, machine, driver):
             if self._config.load.admission == "pull":
                 self._drive(driver, lengths, arrivals if held is None else held, faults=faults)

@@ -1,4 +1,4 @@
-"""What the simulator says over what was measured: the same policies on the same schedules, at the speed of the host."""
+"""What the simulator says over what was measured: the same policies on the same schedules, at the speed of the machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Pair:
 
     @property
     def left_out(self) -> bool:
-        """Whether the measurement is invalid, or the host changed its speed meanwhile: nothing can be held against it."""
+        """Whether the measurement is invalid, or the machine's speed changed meanwhile or is not known: nothing can be held
+        against it."""
         return bool(self.measured.invalid) or not all(run["twin"]["steady"] for run in self.measured.runs)
 
     def ratio(self, number: str) -> float | None:

@@ -21,7 +21,7 @@ from dvabatch.runtime.faults import Faults
 from dvabatch.runtime.instants import NEVER
 from dvabatch.runtime.journal import Outcome
 from dvabatch.runtime.shapes import Layout
-from dvabatch.runtime.trace import Recorder
+from dvabatch.runtime.trace import Listener
 from dvabatch.runtime.watchdog import Watchdog, usual_timeout_ns
 from engines.base import Array
 
@@ -87,7 +87,7 @@ class Driver(ABC, Generic[_S]):
         table: Rows,
         observer: Observer,
         *,
-        recorder: Recorder | None = None,
+        listener: Listener | None = None,
         clock: Callable[[], int] = time.perf_counter_ns,
         timeout_ns: int | None = None,
         faults: Faults | None = None,
@@ -96,7 +96,7 @@ class Driver(ABC, Generic[_S]):
         self._machine = machine
         self._table = table
         self._observer = observer
-        self._recorder = recorder
+        self._listener = listener
         self._clock = clock
         self._faults = faults
         self._watchdog = Watchdog(timeout_ns or usual_timeout_ns(machine.profile, machine.limits.max_batch))
@@ -225,8 +225,8 @@ class Driver(ABC, Generic[_S]):
         commands = self._machine.handle(events, now_ns)
         took_ns = self._clock() - began_ns
         self._observer.decided(took_ns)
-        if self._recorder is not None:
-            self._recorder.record(now_ns, events, commands, took_ns)
+        if self._listener is not None:
+            self._listener.record(now_ns, events, commands, took_ns)
         finished = [event.launch_id for event in events if isinstance(event, (LaunchFinished, LaunchFailed))]
         for launch_id in finished:
             self._watchdog.ended(launch_id, now_ns)

@@ -18,7 +18,7 @@ from dvabatch.runtime.device_model import FULL, HOST, TRANSFER, DeviceModel, Pha
 from dvabatch.runtime.faults import Fate, Faults
 from dvabatch.runtime.instants import NEVER
 from dvabatch.runtime.journal import Integers, Journal, Outcome
-from dvabatch.runtime.trace import Recorder
+from dvabatch.runtime.trace import Listener
 from dvabatch.runtime.watchdog import Watchdog, usual_timeout_ns
 
 _CHUNK = 16_384
@@ -36,7 +36,7 @@ class SimulatedDriver:
     def __init__(
         self,
         machine: Machine,
-        recorder: Recorder | None = None,
+        listener: Listener | None = None,
         profile: Profile | None = None,
         *,
         timeout_ns: int | None = None,
@@ -46,7 +46,7 @@ class SimulatedDriver:
         `timeout_ns`; where nobody says, never, or with `faults` after `usual_timeout_ns`."""
         self._machine = machine
         self._profile = profile or machine.profile
-        self._recorder = recorder
+        self._listener = listener
         self._device: DeviceModel
         self._weigh: Callable[[int, int, int], int]  # of a stage, batch and lane: what the device goes by in a phase
         if self._profile.crowding is None:
@@ -129,8 +129,8 @@ class SimulatedDriver:
             if not events:
                 continue  # a launch went from one stage to the next
             commands = machine.handle(events, now_ns)
-            if self._recorder is not None:
-                self._recorder.record(now_ns, events, commands)
+            if self._listener is not None:
+                self._listener.record(now_ns, events, commands)
             for command in commands:
                 self._carry_out(command, now_ns)
             if watchdog is not None and not machine.ledger.launches:  # as after a lost device: nothing of it will end

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, Any, get_args, get_type_hints
+from typing import IO, Any, Protocol, get_args, get_type_hints
 
 from dvabatch.batching.commands import Command
 from dvabatch.batching.errors import BatchingError, ProfileError
@@ -30,6 +30,28 @@ _FIELDS: dict[str, list[Any]] = {name: list(get_type_hints(kind).values()) for n
 
 class TraceError(Exception):
     """A trace cannot be read, or is not a trace of this machine."""
+
+
+class Listener(Protocol):
+    """Who hears of every call of a machine."""
+
+    def record(
+        self, now_ns: int, events: Sequence[Event], commands: Sequence[Command], took_ns: int | None = None
+    ) -> None:
+        """One call of `handle` and its answer; in a real run with how long it took."""
+
+
+class Listeners:
+    """Several that hear the same."""
+
+    def __init__(self, *each: Listener) -> None:
+        self._each = each
+
+    def record(
+        self, now_ns: int, events: Sequence[Event], commands: Sequence[Command], took_ns: int | None = None
+    ) -> None:
+        for listener in self._each:
+            listener.record(now_ns, events, commands, took_ns)
 
 
 class Recorder:

@@ -95,8 +95,8 @@ class ChecksSection(Section):
     """Largest share of the queries that may fail in a valid run."""
 
     twin: bool = False
-    """Whether each measured point is also simulated on the same schedule, at the speed that the host showed; a point during
-    which that speed changed is measured again."""
+    """Whether each measured point is also simulated on the same schedule, at the speed that the machine showed in launches
+    which had it to themselves; a point during which that speed changed is measured again."""
 
     def tolerance_on(self, backend: str, precision: str) -> float:
         """The tolerance of answers from this back end at this precision; the reference is fp32 on the CPU."""

@@ -88,7 +88,7 @@ class Bench:
         trace = io.StringIO()
         faults = Faults(self.faults, seed=1) if self.faults else None
         driver = PollingDriver(
-            machine, table, observer, recorder=Recorder(machine, trace), timeout_ns=self.timeout_ns, faults=faults
+            machine, table, observer, listener=Recorder(machine, trace), timeout_ns=self.timeout_ns, faults=faults
         )
         starter = launcher if faults is None else FaultyDevice(launcher, faults, self.profile, driver.now_ns)
         driver.run(starter, PullArrivals(arrivals_ns, lengths))

@@ -135,7 +135,7 @@ class DriverMachine(RuleBasedStateMachine):
         self.trace = io.StringIO()
         recorder = Recorder(self.machine, self.trace)
         self.driver = ObservedDriver(
-            self.machine, table, self.observer, recorder=recorder, clock=self._clock, timeout_ns=TIMEOUT_NS
+            self.machine, table, self.observer, listener=recorder, clock=self._clock, timeout_ns=TIMEOUT_NS
         )
         self.driver.prepare()
         self.launcher = GatedLauncher(stages, table, token_of, {}, self.driver.post)

@@ -76,7 +76,7 @@ class _StageUse(TypedDict):
 
 
 class _Twin(TypedDict):
-    speed: _Interval
+    speed: _Interval | None
     steady: _Flag
 
 

@@ -103,8 +103,9 @@ def _saturated(found: Sequence[Point]) -> list[Html]:
 def _unsteady(runs: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[Html]:
     """What the host did meanwhile: its speed, the GPU's clocks, and points that had to be measured again."""
     parts = []
-    unsteady = [run for run in runs if run.get("twin") and not run["twin"]["steady"]]
-    changes = [_change(*run["twin"]["speed"]) for run in runs if run.get("twin")]
+    paced = [run for run in runs if run.get("twin") and run["twin"]["speed"]]
+    unsteady = [run for run in paced if not run["twin"]["steady"]]
+    changes = [_change(*run["twin"]["speed"]) for run in paced]
     if unsteady:
         rows = [[*_who(run, labels), " then ".join(number(each) for each in run["twin"]["speed"])] for run in unsteady]
         parts.append(
@@ -112,13 +113,13 @@ def _unsteady(runs: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> l
                 joined(
                     (
                         mark(f"At {len(unsteady)} of {len(runs)} runs the host was unsteady", "warn"),
-                        f": the whole model's time over the profile's changed by up to {share(max(changes))} from right before"
-                        " to right after.",
+                        f": the time of lone launches over the profile's changed by up to {share(max(changes))} from the first"
+                        " half to the second.",
                     )
                 )
             )
         )
-        parts.append(folded("Which runs", _table("Unsteady runs", "speed before, after", rows)))
+        parts.append(folded("Which runs", _table("Unsteady runs", "speed in the first half, then in the second", rows)))
     elif changes:
         parts.append(paragraph(f"The host was steady: its speed changed by {share(max(changes))} at most over a run."))
     gpu = [run["gpu"] for run in runs if run.get("gpu")]
