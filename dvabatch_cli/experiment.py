@@ -36,7 +36,7 @@ from dvabatch_cli.live import Display
 from dvabatch_cli.marked_folder import MarkedFolder
 from dvabatch_cli.open_bed import open_real_bed
 from dvabatch_cli.pacing import DriverKind, Pacing, quick_pacing
-from dvabatch_cli.result import load_facts
+from dvabatch_cli.result import Result, load_facts
 from dvabatch_cli.testbed import Bed, SimulatedBed
 from dvabatch_cli.wiring import (
     Contender,
@@ -275,15 +275,15 @@ class Experiment:
                 f"{result.wrong_answers} of {result.correctness['checked']} checked answers are wrong",
             ]
         if self._config.checks.twin and not self._simulated:
-            run["twin"] = self._twin(point, result.speed)
+            run["twin"] = self._twin(point, result)
         return run, result.measured.queries
 
-    def _twin(self, point: Point, speed: tuple[float, float] | None) -> dict[str, Any]:
-        """The same point in simulation, at the speed that the machine showed; where it showed none, at the profile's."""
+    def _twin(self, point: Point, result: Result) -> dict[str, Any]:
+        """The same point in simulation, at the pace that the machine showed; where it showed none, at the profile's."""
         assert self._ground is not None
         bed = SimulatedBed(self._config, self._ground.profile)
-        pace = 1.0 if speed is None else sum(speed) / 2
-        run = summarise(bed.run(point.contender, point.load, point.schedule, speed=pace).measured)
+        run = summarise(bed.run(point.contender, point.load, point.schedule, pace=result.pace).measured)
+        speed = result.speed
         return {
             "speed": None if speed is None else [round(each, 4) for each in speed],
             "steady": speed is not None and abs(speed[1] - speed[0]) <= _STEADY * min(speed),

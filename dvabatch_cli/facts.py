@@ -90,6 +90,7 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
         "transfer_us_per_row": costs.transfer_ns_per_row / 1e3,
         "wake_us": costs.wake_ns / 1e3,
         "one_host": costs.one_host,
+        "cores": costs.cores or None,
         "slowdown": table.get("slowdown"),
         "crowding": crowding.get("None", crowding) or None,
         "whole": whole.get("None", whole) or None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class Result:
     gpu: Mapping[str, Any] | None = None  # clocks and energy of a run on a GPU
     held_back: Mapping[str, Any] | None = None  # what a bound on concurrency did; None where there is none
     speed: tuple[float, float] | None = None  # how long lone launches took, in both halves, over the profile's time
+    pace: Callable[[int], float] | None = None  # the same by the instant
     faults: Mapping[str, Any] | None = None  # what was injected and given up; None where nothing was
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -57,14 +57,13 @@ class SimulatedBed:
         point: LoadPoint,
         schedule: Schedule,
         trace: IO[str] | None = None,
-        speed: float = 1.0,
+        pace: Callable[[int], float] | None = None,
     ) -> Result:
-        """With `speed`, everything takes that many times as long, which nobody tells the machine: as on a real host."""
+        """With `pace`, everything takes that many times as long, which nobody tells the machine: as on a real host."""
         machine = _machine(self._config, self._profile, contender)
         recorder = None if trace is None else Recorder(machine, trace)
-        costs = self._profile if speed == 1.0 else self._profile.at_speed(speed)
         faults = faults_of(self._config, schedule.seed)
-        driver = SimulatedDriver(machine, recorder, costs, timeout_ns=timeout_ns(self._config), faults=faults)
+        driver = SimulatedDriver(machine, recorder, timeout_ns=timeout_ns(self._config), faults=faults, pace=pace)
         journal = driver.run(
             schedule.arrivals_ns, schedule.lengths, deadline_ns(self._config), self._config.load.max_concurrency
         )
@@ -126,7 +125,7 @@ class RealBed:
         held_back = held_back_of(self._config, observer.journal)
         return Result(
             measured, dict(observer.journal.reasons), correctness, len(wrong), graphs, gpu, held_back,
-            None if lone is None else lone.speed, befell,
+            None if lone is None else lone.speed, None if lone is None else lone.pace(), befell,
         )  # fmt: skip
 
     def _warm_up(self, schedule: Schedule) -> None:

@@ -36,6 +36,10 @@ class StageEngine(Protocol):
     def max_batch(self) -> int: ...
 
     @property
+    def one_core(self) -> bool:
+        """Whether a run computes on the thread that calls it, and on no other."""
+
+    @property
     def precision(self) -> str: ...
 
     @property

@@ -104,6 +104,7 @@ class OnnxRuntimeEngine:
         self.inputs = inputs
         self.outputs = outputs
         self.max_batch = max_batch
+        self.one_core = self._options.threads == 1
         self.precision = "fp32"
         self.version = version()
         self.key = key

@@ -2,8 +2,8 @@
 
 Its JSON form is the latency table of configs/tables/: `stages`, `whole` and `crowding` (or `lanes`, by longest length, with
 these each), per stage `latency_ms` and `share` by batch size, and beside them `batch_sizes`, `launch_us`, `boundary_us`,
-`copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `one_host` and `slowdown`. What a table leaves out costs 0; a missing share
-is 1, a missing slowdown is the sum. Where there is a `crowding`, it goes before the slowdown.
+`copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `one_host`, `cores` and `slowdown`. What a table leaves out costs 0; a
+missing share is 1, a missing slowdown is the sum. Where there is a `crowding`, it goes before the slowdown.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ class Costs:
     transfer_ns_per_row: int = 0  # bringing one row of a fresh batch to the device, and its answer back
     wake_ns: int = 0  # what it adds to a launch that host and device were idle before it
     one_host: bool = False  # one thread does the host's part of all launches, and one line has all transfers
+    cores: int = (
+        0  # launches that run at a time, each on a core of its own, while others wait in turn; 0: they share the device
+    )
 
     def host_ns(self, first_stage: int) -> int:
         """What the host does for a launch, before any rows are copied for it and unless everything was idle."""
@@ -69,6 +72,7 @@ class Costs:
             slower(self.transfer_ns_per_row),
             slower(self.wake_ns),
             self.one_host,
+            self.cores,
         )
 
 
@@ -253,6 +257,8 @@ class Profile:
             table["wake_us"] = self.costs.wake_ns / NS_PER_US
         if self.costs.one_host:
             table["one_host"] = True
+        if self.costs.cores:
+            table["cores"] = self.costs.cores
         if self._slowdown is not None:
             table["slowdown"] = {repr(x): y for x, y in self._slowdown.points}
         return table
@@ -310,6 +316,7 @@ class Profile:
                 ns("transfer_us_per_row"),
                 ns("wake_us"),
                 one_host=_truth(table.get("one_host", False), f"{name}: one_host"),
+                cores=_integer(table["cores"], f"{name}: cores") if "cores" in table else 0,
             ),
             _curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,
             str(table.get("source", "")),

@@ -23,7 +23,7 @@ What: TypeAlias = Literal["unseen", "waiting", "queued", "held", "copied", "laun
 WHATS: Final[tuple[What, ...]] = (
     "unseen",  # due, but not yet seen by the driver
     "waiting",  # waiting to enter
-    "queued",  # its batch stood before a stage, or its launch behind another one
+    "queued",  # its batch stood before a stage, or its launch behind another one or others that had all cores
     "held",  # its batch waited for its tail
     "copied",  # rows were moved for its batch
     "launched",  # the host handed the launch over and its rows were transferred, behind others where one thread and line do
@@ -110,6 +110,7 @@ class Accounts:
         self._done_ns = done_ns
         self._open: dict[int, _Open] = {}
         self._begun: dict[int, Launch] = {}
+        self._waiting: dict[int, Launch] = {}  # launches that wait for a core, in the order in which they came
         self._own_ns: dict[int, tuple[int, int]] = {}  # of launches under way: what copying, and the host, take
         self._copying_ns: dict[int, int] = {}  # by buffer set, until its next launch
         self._awake = 0  # launches that ended this instant, and that none has followed since
@@ -135,18 +136,28 @@ class Accounts:
         for launch in step.started:
             if launch.after is not None:
                 self._begin(launch, None, step.now_ns)
+        for launch in step.ended:
+            self._waiting.pop(launch.id, None)  # it was given up
+        for launch in list(self._waiting.values())[: max(0, costs.cores - len(self._begun))]:
+            self._begin_alone(self._waiting.pop(launch.id), step.now_ns)
         for command in step.commands:
             if type(command) is Copy:
                 buffer_set, copying_ns = command.target.buffer_set, command.source.rows * costs.copy_ns_per_row
                 self._copying_ns[buffer_set] = self._copying_ns.get(buffer_set, 0) + copying_ns
             elif type(command) is Launch and command.after is None:
-                host_ns = costs.host_ns(command.first_stage)
-                rows = len(command.query_ids)
-                at_once = self._profile.at_once(command.first_stage, rows, command.lane)
-                if len(self._begun) < at_once and self._awake <= 0:
-                    host_ns += costs.wake_ns
-                transfer_ns = costs.transfer_ns(command.first_stage, rows)
-                self._begin(command, host_ns, step.now_ns, transfer_ns)
+                if costs.cores and len(self._begun) >= costs.cores:
+                    self._waiting[command.id] = command
+                else:
+                    self._begin_alone(command, step.now_ns)
+
+    def _begin_alone(self, launch: Launch, now_ns: int) -> None:
+        """One that is queued behind no other."""
+        costs, rows = self._profile.costs, len(launch.query_ids)
+        host_ns = costs.host_ns(launch.first_stage)
+        at_once = self._profile.at_once(launch.first_stage, rows, launch.lane)
+        if len(self._begun) < at_once and self._awake <= 0:
+            host_ns += costs.wake_ns
+        self._begin(launch, host_ns, now_ns, costs.transfer_ns(launch.first_stage, rows))
 
     def _begin(self, launch: Launch, host_ns: int | None, now_ns: int, transfer_ns: int = 0) -> None:
         """`host_ns` is None where the host has nothing to do for it, and it need not wait for the host."""
@@ -191,6 +202,9 @@ class Accounts:
             last = launch.last_stage
             if batch.behind is not None:
                 return Segment("queued", now_ns, -1, stage, last, batch.batch, rows, launch.id, (batch.behind,))
+            if launch.id in self._waiting:
+                others = tuple(other.batch_id for other in self._begun.values())
+                return Segment("queued", now_ns, -1, stage, last, batch.batch, rows, launch.id, others)
             alone_ns = self._profile.span_ns(stage, last, rows, batch.lane)
             beside = tuple(other.batch_id for other in self._begun.values() if other.id != launch.id)
             return Segment("computed", now_ns, -1, stage, last, batch.batch, rows, launch.id, beside, alone_ns=alone_ns)

@@ -6,21 +6,27 @@ just read, and goes ahead; and in step they slow each other down by less than th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, BrokenBarrierError
 
+from engines.cores import stay_on
 
-def slowdown_beside(timed_ns: Callable[[int, int], int], stages: int, rounds: int, turns: int) -> float:
+
+def slowdown_beside(
+    timed_ns: Callable[[int, int], int], stages: int, rounds: int, turns: int, cores: Sequence[int] = ()
+) -> float:
     """Time together over time alone, a mean over `turns` at every distance, from the same stage to the last one apart.
 
     `timed_ns(batch, stage)` runs a stage of batch 0 or 1 on the calling thread, and says how long it took. What it raises
-    comes out of here.
+    comes out of here. Of two or more `cores` each batch stays on its own.
     """
     meeting = Barrier(2)
 
     def run(batch: int, first: int, together: bool) -> int:
         took_ns = 0
+        if len(cores) > 1:
+            stay_on(cores[batch])
         try:
             for step in range(rounds * stages):
                 if together:

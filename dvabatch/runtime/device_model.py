@@ -57,6 +57,11 @@ class DeviceModel:
             return end_ns if end_ns < soonest else soonest
         return soonest
 
+    @property
+    def under_way(self) -> int:
+        """How many launches have started and not ended."""
+        return self._under_way
+
     def finds_idle(self, at_once: int, now_ns: int) -> bool:
         """Whether a launch that starts now takes a part of the device that was idle, where `at_once` launches have one each.
 

@@ -14,6 +14,7 @@ from dvabatch.runtime.padding import PayloadError, fill_row
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.workers import Workers
 from engines.base import Array, StageEngine
+from engines.cores import own_cores
 from engines.errors import EngineError
 
 _MOST_PREPARED = 8192  # some hundred bytes each
@@ -43,7 +44,7 @@ class Launcher:
         self._pads = pads
         self._report = report
         self._faults = faults
-        self._workers = Workers("launch")
+        self._workers = Workers("launch", own_cores() if all(stage.one_core for stage in stages) else ())
         self._lock = threading.Lock()
         self._prepared: dict[tuple[int, int, Place], Callable[[], None]] = {}
         # By launch, those that are queued behind another included: the thread that runs it, once one does.

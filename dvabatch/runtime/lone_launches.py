@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from dvabatch.batching.commands import Command, Copy, Launch
@@ -10,6 +11,7 @@ from dvabatch.batching.events import Event, LaunchFailed, LaunchFinished
 from dvabatch.batching.profile import Profile
 
 FEWEST: Final = 20  # launches that tell a speed: one alone is early or late by a tenth
+_TOGETHER: Final = 8  # launches in a row that tell the pace of their time
 
 
 class LoneLaunches:
@@ -25,7 +27,7 @@ class LoneLaunches:
         self._under_way: dict[int, tuple[int, int]] = {}  # by id: since when, and what it should take
         self._alone: int | None = None
         self._copied: set[int] = set()  # buffer sets, whose next launch also waits for a copy
-        self._found: list[tuple[int, int]] = []  # took, should have taken; in ns
+        self._found: list[tuple[int, int, int]] = []  # since when, took, should have taken; in ns
 
     def record(
         self, now_ns: int, events: Sequence[Event], commands: Sequence[Command], took_ns: int | None = None
@@ -39,7 +41,7 @@ class LoneLaunches:
                 if event.launch_id == self._alone:
                     self._alone = None
                     if isinstance(event, LaunchFinished) and expected_ns:
-                        self._found.append((now_ns - since_ns, expected_ns))
+                        self._found.append((since_ns, now_ns - since_ns, expected_ns))
         for command in commands:
             if isinstance(command, Copy):
                 self._copied.add(command.target.buffer_set)
@@ -71,6 +73,19 @@ class LoneLaunches:
         middle = len(self._found) // 2
         return _times(self._found[:middle]), _times(self._found[middle:])
 
+    def pace(self) -> Callable[[int], float] | None:
+        """How many times as long everything took, by the instant; None where there is no `speed`.
 
-def _times(found: Sequence[tuple[int, int]]) -> float:
-    return sum(took_ns for took_ns, _ in found) / sum(expected_ns for _, expected_ns in found)
+        Of launches in a row, `_TOGETHER` at a time, the first says from when on their mean holds.
+        """
+        if self.speed is None:
+            return None
+        groups = [self._found[at : at + _TOGETHER] for at in range(0, len(self._found), _TOGETHER)]
+        if len(groups[-1]) < _TOGETHER:
+            groups[-2:] = [groups[-2] + groups[-1]]
+        since_ns, factors = [group[0][0] for group in groups], [_times(group) for group in groups]
+        return lambda now_ns: factors[max(0, bisect_right(since_ns, now_ns) - 1)]
+
+
+def _times(found: Sequence[tuple[int, int, int]]) -> float:
+    return sum(took_ns for _, took_ns, _ in found) / sum(expected_ns for _, _, expected_ns in found)

@@ -36,6 +36,7 @@ from dvabatch.runtime.observers import JournalObserver
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.threaded import ThreadedDriver
 from engines.base import Array, StageEngine
+from engines.cores import own_cores
 from engines.errors import EngineError
 from engines.priority import going_first
 
@@ -135,6 +136,7 @@ class Profiler:
         self._whole = whole
         self._table = table
         self._limits = limits
+        self._cores = own_cores() if all(stage.one_core for stage in stages) else ()
         self._examples = examples
         self._effort = effort or Effort()
         self._progress = progress
@@ -228,7 +230,9 @@ class Profiler:
 
         Two launches of share u fill 2u of the device and take max(1, 2u) as long; so u is half of the slowdown of two.
         """
-        most = min(self._limits.executors_per_stage, self._limits.buffer_sets)
+        most = min(
+            self._limits.executors_per_stage, self._limits.buffer_sets, len(self._cores) or self._limits.buffer_sets
+        )
         if most < 2:
             return dict.fromkeys(sizes, 1.0), None
         shares: dict[int, float] = {}
@@ -256,7 +260,7 @@ class Profiler:
         def timed_ns(batch: int, stage: int) -> int:
             return self._timed(partial(self._run_stage, stage, places[batch], lane))
 
-        return slowdown_beside(timed_ns, stages, rounds, _TURNS)
+        return slowdown_beside(timed_ns, stages, rounds, _TURNS, self._cores)
 
     def _slowed(self, draft: Profile, count: int, size: int) -> float:
         """By how much batches slow down of which `count` are always under way. Alone and together take turns."""
@@ -294,6 +298,7 @@ class Profiler:
             boundary_ns=max(0, round(median(boundary_ns))),
             copy_ns_per_row=self._copy_ns(),
             wake_ns=max(0, round(median(wake_ns))),
+            cores=len(self._cores),
         )
 
     def _through_driver(self, draft: Profile, policy: Policy, direct_ns: float | None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -30,7 +31,8 @@ class SimulatedDriver:
     What a launch costs: the host's time first, which takes no device share (`launch_ns` for a fresh batch, `boundary_ns` for
     one that continues, `copy_ns_per_row` for rows that were copied for it, `wake_ns` where everything was idle), the transfer
     of a fresh batch's rows, then T of each stage at its share. A launch queued behind another starts when that one ends, at no
-    cost of its own.
+    cost of its own. Where the profile counts `cores`, no more launches run at a time; others wait in the order in which they
+    came.
     """
 
     def __init__(
@@ -41,9 +43,11 @@ class SimulatedDriver:
         *,
         timeout_ns: int | None = None,
         faults: Faults | None = None,
+        pace: Callable[[int], float] | None = None,
     ) -> None:
-        """`profile` is what things cost, where that is not what the machine takes them to cost. A launch is given up after
-        `timeout_ns`; where nobody says, never, or with `faults` after `usual_timeout_ns`."""
+        """`profile` is what things cost, where that is not what the machine takes them to cost; a launch that starts at an
+        instant takes `pace` of it times as long. It is given up after `timeout_ns`; where nobody says, never, or with `faults`
+        after `usual_timeout_ns`."""
         self._machine = machine
         self._profile = profile or machine.profile
         self._listener = listener
@@ -59,6 +63,9 @@ class SimulatedDriver:
         self._phases: dict[tuple[int, int, int, int, bool], Phases] = {}
         self._copying_ns: dict[int, int] = {}  # by target set, until its next launch
         self._queued: dict[int, Launch] = {}  # by the launch that each waits for
+        self._cores = self._profile.costs.cores
+        self._waiting: deque[Launch] = deque()  # for a core
+        self._pace = pace
         self._ended = 0  # queries, however that went
         self._faults = faults
         if timeout_ns is None and faults is not None:
@@ -116,6 +123,8 @@ class SimulatedDriver:
                     events.append(LaunchFinished(launch_id) if fate is None else LaunchFailed(launch_id, fate.reason))
                     if self._queued and launch_id in self._queued:
                         self._start(self._queued.pop(launch_id), now_ns, queued=True)
+                while self._waiting and device.under_way < self._cores:
+                    self._start(self._waiting.popleft(), now_ns)
             while query is not None and query.arrival_ns <= now_ns and query.id - self._ended < most:
                 if query.arrival_ns < now_ns:
                     journal.admitted_ns[query.id] = now_ns
@@ -136,6 +145,7 @@ class SimulatedDriver:
             if watchdog is not None and not machine.ledger.launches:  # as after a lost device: nothing of it will end
                 watchdog.forget_all()
                 self._queued.clear()
+                self._waiting.clear()
         self._check_end(len(arrivals_ns))
         journal.busy_ns = device.busy_ns
         journal.span_ns = max(journal.done_ns, default=0)
@@ -165,10 +175,12 @@ class SimulatedDriver:
                 self._watchdog.started(command, now_ns)
             if self._faults is not None:
                 self._faults.strike(command, now_ns)
-            if command.after is None:
-                self._start(command, now_ns)
-            else:
+            if command.after is not None:
                 self._queued[command.after] = command
+            elif self._cores and self._device.under_way >= self._cores:
+                self._waiting.append(command)
+            else:
+                self._start(command, now_ns)
         elif type(command) is Deliver:
             journal.completed(command.query_ids, now_ns)
             self._ended += len(command.query_ids)
@@ -202,6 +214,8 @@ class SimulatedDriver:
         for launch in gone:
             watchdog.give_up(launch)
             self._queued.pop(launch.id, None)
+            if launch in self._waiting:
+                self._waiting.remove(launch)
         events.extend(watchdog.losses(gone, self._machine.ledger.executors))
 
     def _start(self, launch: Launch, now_ns: int, *, queued: bool = False) -> None:
@@ -222,6 +236,9 @@ class SimulatedDriver:
                 first_ns += self._wake_ns
         if first_ns:
             phases = _after(first_ns, phases)
+        if self._pace is not None:
+            factor = self._pace(now_ns)
+            phases = tuple((round(factor * work_ns), weight) for work_ns, weight in phases)
         self._device.start(launch.id, phases, now_ns)
 
     def _work(self, first: int, last: int, batch: int, lane: int, queued: bool, fate: Fate | None = None) -> Phases:

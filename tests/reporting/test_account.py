@@ -85,6 +85,21 @@ def test_waiting_for_the_one_thread_of_a_host_is_launching_and_no_computing() ->
     assert totals == [{"launched": each * 1_000_000, "computed": 1_000_000} for each in (1, 2, 3)]
 
 
+def test_waiting_for_a_core_is_queueing_and_no_computing() -> None:
+    stages = [{"latency_ms": {"1": 1.0}, "share": {"1": 0.5}}]
+    profile, sink = Profile.from_table({**TABLE, "stages": stages, "launch_us": 100, "cores": 2}), io.StringIO()
+    limits, policy = Limits(1, 1, buffer_sets=3, executors_per_stage=3), Normal(FillOrWait(1, 0, 3))
+    machine = Machine(limits, profile, policy)
+    journal = SimulatedDriver(machine, Recorder(machine, sink)).run([0, 0, 0])
+    accounts = Accounts(profile, range(3), lambda query_id: journal.done_ns[query_id])
+    history = History(limits, profile, policy)
+    for step in retrace(sink.getvalue().splitlines(keepends=True), history):
+        accounts.follow(step)
+    totals = [accounts.finished[query_id].totals_ns() for query_id in range(3)]
+    begun = {"launched": 100_000, "computed": 1_000_000}
+    assert totals == [begun, begun, {"queued": 1_100_000, **begun}]
+
+
 def test_the_line_to_the_device_is_taken_in_the_order_in_which_the_host_is_through() -> None:
     """Waking the host for the first lets the second wait too, though launching costs it nothing."""
     table = {

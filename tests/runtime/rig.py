@@ -68,7 +68,7 @@ class Around:
         self._before = before
         self.inputs, self.outputs = engine.inputs, engine.outputs
         self.max_batch, self.precision = engine.max_batch, engine.precision
-        self.version, self.key = engine.version, engine.key
+        self.version, self.key, self.one_core = engine.version, engine.key, engine.one_core
 
     def __enter__(self) -> Around:
         self._engine.__enter__()
@@ -175,7 +175,7 @@ class Rig:
         trace = io.StringIO()
         faults = Faults(self.faults, seed=1) if self.faults else None
         driver = ThreadedDriver(
-            machine, table, observer, recorder=Recorder(machine, trace), clock=self.clock, timeout_ns=self.timeout_ns,
+            machine, table, observer, listener=Recorder(machine, trace), clock=self.clock, timeout_ns=self.timeout_ns,
             faults=faults,
         )  # fmt: skip
         launcher = Launcher(self.stages, table, self.payload, self.pads, driver.post, faults)

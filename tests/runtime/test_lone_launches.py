@@ -59,9 +59,16 @@ def test_what_launches_do_to_each_other_is_left_out(policy: Policy) -> None:
     assert lone(policy, crowded).speed == pytest.approx((1.0, 1.0), rel=1e-6)
 
 
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.digest[:24])
+def test_where_launches_wait_for_a_core_those_alone_are_still_told_exactly(policy: Policy) -> None:
+    cores = Profile.from_table({**TABLE, "cores": 2}).at_speed(1.2)
+    assert lone(policy, cores).speed == pytest.approx((1.2, 1.2), rel=1e-6)
+
+
 def test_a_few_tell_nothing() -> None:
     profile = Profile.from_table(TABLE)
-    assert lone(POLICIES[0], profile, gap_ms=50, count=FEWEST - 1).speed is None
+    few = lone(POLICIES[0], profile, gap_ms=50, count=FEWEST - 1)
+    assert (few.speed, few.pace()) == (None, None)
     assert lone(POLICIES[0], profile, gap_ms=50, count=FEWEST + 5).speed == pytest.approx((1.0, 1.0))
 
 
@@ -72,6 +79,10 @@ def test_the_halves_are_told_apart() -> None:
         heard.record(10 * index * MS, [], [launch])
         heard.record(10 * index * MS + (MS if index < FEWEST // 2 else 3 * MS), [LaunchFinished(index)], [])
     assert heard.speed == (1.0, 3.0)
+    pace = heard.pace()
+    assert pace is not None
+    # Eight launches, then twelve, of which two were still fast: the remainder goes with the group before it.
+    assert [pace(index * MS) for index in (-1, 0, 75, 80, 1000)] == [1.0, 1.0, 1.0, (2 + 30) / 12, (2 + 30) / 12]
 
 
 def test_a_launch_that_failed_was_not_timed() -> None:

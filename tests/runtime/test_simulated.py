@@ -47,6 +47,25 @@ def test_waking_is_charged_for_each_part_of_the_device_that_has_been_idle() -> N
     assert spent == [MS + 250_000, MS + 250_000, MS, MS + 250_000]
 
 
+def test_no_more_launches_run_at_a_time_than_there_are_cores() -> None:
+    """Three at once on two cores: the third runs when the first has ended, slowed down by nobody, on a core that is awake."""
+    stages = [{"latency_ms": {"1": 1.0}, "share": {"1": 0.5}}]
+    profile = Profile.from_table({"stages": stages, "wake_us": 250, "cores": 2})
+    machine = Machine(Limits(1, 1, 4, 4), profile, Normal(FillOrWait(1, 0, 4)))
+    journal = SimulatedDriver(machine).run([0, 0, 0, 10 * MS])
+    spent = [done - arrival for done, arrival in zip(journal.done_ns, journal.arrival_ns, strict=True)]
+    assert spent == [MS + 250_000, MS + 250_000, 2 * MS + 250_000, MS + 250_000]
+
+
+def test_a_pace_is_that_of_the_instant_at_which_a_launch_starts() -> None:
+    profile = Profile.from_table({"stages": STAGES, "launch_us": 100})
+    machine = Machine(Limits(2, 4), profile, Normal(FillOrWait(1, 0, 1)))
+    driver = SimulatedDriver(machine, pace=lambda now_ns: 1.0 if now_ns < 5 * MS else 1.5)
+    journal = driver.run([0, 10 * MS])
+    spent = [done - arrival for done, arrival in zip(journal.done_ns, journal.arrival_ns, strict=True)]
+    assert spent == [2 * MS + 100_000, 3 * MS + 150_000]
+
+
 def test_another_speed_is_nothing_that_the_machine_knows() -> None:
     assert responses([0], speed=1.5, launch_us=100) == [3 * MS + 150_000]
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import partial
 
+import pytest
+
 from dvabatch.runtime.workers import Workers
+from engines.cores import own_cores
 
 WAIT_S = 30
+NEEDS_CORES = pytest.mark.skipif(not own_cores(), reason="threads cannot choose their core on this system")
+
+
+def _wait(gate: threading.Event) -> None:
+    gate.wait(WAIT_S)
 
 
 def meet(barrier: threading.Barrier) -> None:
@@ -79,3 +88,59 @@ def test_a_thread_that_is_abandoned_keeps_nobody_waiting_and_ends_when_it_comes_
     meet(forever)
     found[0].join(WAIT_S)
     assert not found[0].is_alive()
+
+
+@NEEDS_CORES
+def test_with_cores_as_many_jobs_run_at_a_time_and_each_keeps_one() -> None:
+    cores = own_cores()
+    workers, together = Workers("test", cores), threading.Barrier(len(cores) + 1)
+    met: list[set[int]] = []
+    waited = threading.Event()
+
+    def job() -> None:
+        met.append(os.sched_getaffinity(0))
+        together.wait(WAIT_S)
+
+    for _ in cores:
+        workers.submit(job)
+    workers.submit(waited.set)  # one more than there are cores
+    assert not waited.wait(0.05)
+    together.wait(WAIT_S)
+    assert waited.wait(WAIT_S)
+    assert sorted(next(iter(each)) for each in met) == list(cores)
+    assert all(len(each) == 1 for each in met)
+    assert workers.close()
+    assert os.sched_getaffinity(0) == set(cores)  # nobody else is kept anywhere
+
+
+@NEEDS_CORES
+def test_those_who_wait_for_a_core_are_served_in_the_order_in_which_they_came() -> None:
+    workers, gate = Workers("test", own_cores()[:1]), threading.Event()
+    done: list[int] = []
+    workers.submit(partial(_wait, gate))
+    for number in range(20):
+        workers.submit(partial(done.append, number))
+    gate.set()
+    assert workers.close()
+    assert done == list(range(20))
+
+
+@NEEDS_CORES
+def test_a_core_whose_thread_hangs_gets_a_fresh_one_and_those_who_wait_go_on() -> None:
+    workers, forever, done = Workers("test", own_cores()[:1]), threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def hang() -> None:
+        threads.append(threading.current_thread())
+        done.set()
+        forever.wait(WAIT_S)
+
+    workers.submit(hang)
+    assert done.wait(WAIT_S)
+    done.clear()
+    workers.submit(done.set)
+    assert not done.wait(0.05)
+    workers.abandon(threads[0])
+    assert done.wait(WAIT_S)
+    forever.set()
+    assert workers.close()
