@@ -6,10 +6,12 @@ a launch has ended, and how it waits, is the driver's own.
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping
-from queue import Empty, SimpleQueue
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from dvabatch.batching.commands import Command, Copy, Deliver, Fail, Forget, Launch, Reject
@@ -101,9 +103,12 @@ class Driver(ABC, Generic[_S]):
         self._faults = faults
         self._watchdog = Watchdog(timeout_ns or usual_timeout_ns(machine.profile, machine.limits.max_batch))
         self._anchor_ns = clock()
-        self._inbox: SimpleQueue[Event | None] = SimpleQueue()
+        # No queue's `get(timeout)`: CPython's SimpleQueue, woken for what is already taken, waits for ever if its time runs out
+        # just then.
+        self._inbox: deque[Event | None] = deque()
+        self._bell = threading.Lock()  # released where there may be news
+        self._bell.acquire()
         self._last_launch: dict[int, Launch] = {}  # launches that end at the last stage, by batch: where answers lie
-        self._early: list[Event] = []  # what ended the last wait
         self._closing = False
         self._running_since_ns: int | None = None
         self.busy_ns = 0  # time with at least one launch in flight
@@ -128,11 +133,17 @@ class Driver(ABC, Generic[_S]):
 
     def post(self, event: Event) -> None:
         """Reports an event from any thread."""
-        self._inbox.put(event)
+        self._inbox.append(event)
+        self._ring()
 
     def close(self) -> None:
         """Lets `run` return when all that has been posted is done."""
-        self._inbox.put(None)
+        self._inbox.append(None)
+        self._ring()
+
+    def _ring(self) -> None:
+        with suppress(RuntimeError):  # it has been rung
+            self._bell.release()
 
     def run(self, starter: _S, arrivals: Arrivals, *, until_closed: bool = False) -> None:
         """Until the schedule is over and every query has ended; with `until_closed`, until `close` as well."""
@@ -163,9 +174,9 @@ class Driver(ABC, Generic[_S]):
         """Nothing is to be done now: until something may be. `next_ns` is when the next query is due."""
 
     def _drain(self) -> list[Event]:
-        events, self._early = self._early, []
-        while not self._inbox.empty():
-            self._take(self._inbox.get_nowait(), events)
+        events: list[Event] = []
+        while self._inbox:
+            self._take(self._inbox.popleft(), events)
         return events
 
     def _take(self, event: Event | None, events: list[Event]) -> None:
@@ -213,12 +224,8 @@ class Driver(ABC, Generic[_S]):
 
     def _sleep(self, longest_ns: int) -> None:
         """Until something is posted, at the longest for this long."""
-        if longest_ns > 0:
-            try:
-                event = self._inbox.get(timeout=longest_ns / _NS_PER_S)
-            except Empty:
-                return
-            self._take(event, self._early)
+        if longest_ns > 0 and not self._inbox:
+            self._bell.acquire(timeout=longest_ns / _NS_PER_S)
 
     def _decide(self, starter: _S, events: list[Event], now_ns: int) -> None:
         began_ns = self._clock()
