@@ -21,7 +21,14 @@ ARROWS = {
     "dvabatch.loadgen": ("dvabatch.batching.query",),
     "dvabatch.reporting": ("dvabatch.batching",),
     # The contract, and what belongs to it: the errors it raises and the priority that it runs at.
-    "dvabatch.runtime": ("dvabatch.batching", "engines.base", "engines.device", "engines.errors", "engines.priority"),
+    "dvabatch.runtime": (
+        "dvabatch.batching",
+        "engines.base",
+        "engines.device",
+        "engines.errors",
+        "engines.cores",
+        "engines.priority",
+    ),
     "dvabatch.runtime.table": ("dvabatch.batching", "engines.table"),  # puts the table engine on a profile
     "engines": ("slicer.manifest",),
     "slicer": (),
