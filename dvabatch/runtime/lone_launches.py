@@ -10,8 +10,7 @@ from dvabatch.batching.commands import Command, Copy, Launch
 from dvabatch.batching.events import Event, LaunchFailed, LaunchFinished
 from dvabatch.batching.profile import Profile
 
-FEWEST: Final = 20  # launches that tell a speed: one alone is early or late by a tenth
-_TOGETHER: Final = 8  # launches in a row that tell the pace of their time
+FEWEST: Final = 8  # launches that tell a speed, or in a row the pace of their time: one alone is early or late by a tenth
 
 
 class LoneLaunches:
@@ -76,12 +75,12 @@ class LoneLaunches:
     def pace(self) -> Callable[[int], float] | None:
         """How many times as long everything took, by the instant; None where there is no `speed`.
 
-        Of launches in a row, `_TOGETHER` at a time, the first says from when on their mean holds.
+        Of launches in a row, `FEWEST` at a time, the first says from when on their mean holds.
         """
         if self.speed is None:
             return None
-        groups = [self._found[at : at + _TOGETHER] for at in range(0, len(self._found), _TOGETHER)]
-        if len(groups[-1]) < _TOGETHER:
+        groups = [self._found[at : at + FEWEST] for at in range(0, len(self._found), FEWEST)]
+        if len(groups[-1]) < FEWEST:
             groups[-2:] = [groups[-2] + groups[-1]]
         since_ns, factors = [group[0][0] for group in groups], [_times(group) for group in groups]
         return lambda now_ns: factors[max(0, bisect_right(since_ns, now_ns) - 1)]

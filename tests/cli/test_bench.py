@@ -12,6 +12,7 @@ from dvabatch.batching.place import Place
 from dvabatch.reporting import validity
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch_cli.answers import TableReference, Tally
+from dvabatch_cli.pacing import quick_pacing
 from dvabatch_cli.testbed import RealBed
 from engines.base import Array
 from engines.errors import EngineError
@@ -187,6 +188,7 @@ class Counting:
     """How often something was measured; the n-th time, it ends otherwise."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, end: BaseException | None = None, at: int = 0) -> None:
+        quick_pacing("threaded", "pull")  # once a process, in such a bed too: it is not to be counted
         self.count = 0
         measure = RealBed.run
 

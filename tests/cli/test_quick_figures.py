@@ -21,7 +21,7 @@ METRICS = {
     "favored": ("smallest_of_alone.unet.1", "smallest_of_alone.bert_base.128.3"),
     "tax": ("tax.minilm.1", "tax.fidelity_resnet_152.4"),
     "ablation": ("hybrid_dva_over_swept.resnet_152.30", "normal_over_swept.resnet_152.70"),
-    "fidelity": ("worst_mean", "mean.resnet_152.auto.300", "mean.minilm.input_dva.600"),
+    "fidelity": ("left_out", "mean.resnet_152.auto.300", "mean.minilm.input_dva.600"),
     "lengths": ("throughput_rps.normal_input",),
     "losses": ("worst.load_dva", "auto_over_swept.resnet_152.30"),
 }
