@@ -10,9 +10,7 @@ from dvabatch.batching.commands import Command, Copy, Launch
 from dvabatch.batching.events import Event, LaunchFailed, LaunchFinished
 from dvabatch.batching.profile import Profile
 
-FEWEST: Final = (
-    8  # launches that tell a speed, or in a row the pace of their time: one alone is early or late by a tenth
-)
+FEWEST: Final = 8  # launches that tell a speed, or in a row the pace of their time: one alone errs by a tenth
 
 
 class LoneLaunches:
