@@ -15,16 +15,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from dvabatch.batching.costs import Costs
 from dvabatch.batching.crowding import Crowding
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
+from dvabatch.batching.table_values import (
+    LONGEST_MS,
+    MAX_BATCH,
+    crowding,
+    curve,
+    integer,
+    mapping,
+    number,
+    times,
+    truth,
+)
 
 NS_PER_MS: Final = 1_000_000
 NS_PER_US: Final = 1_000
-MAX_BATCH: Final = 65_536
 # Bounds of what is possible at all: a table may come from anywhere, and a few bytes of it could ask for all memory.
 _MOST_TABLED: Final = 1 << 21  # lanes x stages x batch sizes, some hundred bytes each
-_LONGEST_NS: Final = 10**15  # of one stage, or one cost: eleven days, so that a launch's sum stays inside 64 bits
 _MOST_SHARES: Final = 4096.0  # in flight at once
 _SLOWEST: Final = 1e6
 
@@ -35,45 +45,6 @@ class StageCurves:
 
     latency_ms: Curve
     share: Curve
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """What lies between stages."""
-
-    launch_ns: int = 0  # handing a fresh batch to the device and hearing that it ended
-    boundary_ns: int = 0  # from a stage's end to the next launch of the same batch, host included
-    copy_ns_per_row: int = 0  # moving one row between buffer sets
-    transfer_ns_per_row: int = 0  # bringing one row of a fresh batch to the device, and its answer back
-    wake_ns: int = 0  # what it adds to a launch that host and device were idle before it
-    one_host: bool = False  # one thread does the host's part of all launches, and one line has all transfers
-    cores: int = (
-        0  # launches that run at a time, each on a core of its own, while others wait in turn; 0: they share the device
-    )
-
-    def host_ns(self, first_stage: int) -> int:
-        """What the host does for a launch, before any rows are copied for it and unless everything was idle."""
-        return self.boundary_ns if first_stage else self.launch_ns
-
-    def transfer_ns(self, first_stage: int, rows: int) -> int:
-        """What brings the rows of a launch to the device, and their answers back, after the host has done its part."""
-        return 0 if first_stage else rows * self.transfer_ns_per_row
-
-    def at_speed(self, factor: float) -> Costs:
-        """Where everything takes `factor` times as long."""
-
-        def slower(cost_ns: int) -> int:
-            return round(factor * cost_ns)
-
-        return Costs(
-            slower(self.launch_ns),
-            slower(self.boundary_ns),
-            slower(self.copy_ns_per_row),
-            slower(self.transfer_ns_per_row),
-            slower(self.wake_ns),
-            self.one_host,
-            self.cores,
-        )
 
 
 class Profile:
@@ -275,33 +246,33 @@ class Profile:
             raise ProfileError(f"{name}: a table holds either 'stages' or 'lanes', got keys {sorted(table)}")
         by_lane: list[tuple[int | None, Mapping[str, object]]]
         if "lanes" in table:
-            lanes = _mapping(table["lanes"], f"{name}: lanes")
+            lanes = mapping(table["lanes"], f"{name}: lanes")
             by_lane = sorted(
-                (_integer(key, f"{name}: lanes"), _mapping(lane, f"{name}: lanes.{key}")) for key, lane in lanes.items()
+                (integer(key, f"{name}: lanes"), mapping(lane, f"{name}: lanes.{key}")) for key, lane in lanes.items()
             )
         else:
             by_lane = [(None, table)]
-        curves, whole, crowding = [], [], []
+        curves, whole, crowded = [], [], []
         for length, lane in by_lane:
             at = name if length is None else f"{name}: lanes.{length}"
             stages = lane.get("stages")
             if not isinstance(stages, list) or not stages:
                 raise ProfileError(f"{at}: 'stages' must be a list of one or more stages, got {stages!r}")
             curves.append(
-                [_stage(_mapping(stage, f"{at}: stages[{s}]"), f"{at}: stages[{s}]") for s, stage in enumerate(stages)]
+                [_stage(mapping(stage, f"{at}: stages[{s}]"), f"{at}: stages[{s}]") for s, stage in enumerate(stages)]
             )
-            whole.append(_times(lane["whole"], f"{at}: whole", len(stages)) if "whole" in lane else None)
+            whole.append(times(lane["whole"], f"{at}: whole", len(stages)) if "whole" in lane else None)
             if "crowding" in lane:
-                crowding.append(_crowding(lane["crowding"], f"{at}: crowding"))
+                crowded.append(crowding(lane["crowding"], f"{at}: crowding"))
         sizes = table.get("batch_sizes")
         if sizes is not None and not (isinstance(sizes, list) and all(type(b) is int and b > 0 for b in sizes)):
             raise ProfileError(f"{name}: batch_sizes must be a list of positive integers, got {sizes!r}")
 
         def ns(key: str) -> int:
-            cost_ns = _number(table.get(key, 0), f"{name}: {key}") * NS_PER_US
-            if cost_ns > _LONGEST_NS:
-                raise ProfileError(f"{name}: {key} is {table[key]!r}, wanted at most {_LONGEST_NS // NS_PER_US}")
-            return round(cost_ns)
+            cost_us, most_us = number(table.get(key, 0), f"{name}: {key}"), int(LONGEST_MS * 1000)
+            if cost_us > most_us:
+                raise ProfileError(f"{name}: {key} is {table[key]!r}, wanted at most {most_us}")
+            return round(cost_us * NS_PER_US)
 
         return cls(
             name,
@@ -315,12 +286,12 @@ class Profile:
                 ns("copy_us_per_row"),
                 ns("transfer_us_per_row"),
                 ns("wake_us"),
-                one_host=_truth(table.get("one_host", False), f"{name}: one_host"),
-                cores=_integer(table["cores"], f"{name}: cores") if "cores" in table else 0,
+                one_host=truth(table.get("one_host", False), f"{name}: one_host"),
+                cores=integer(table["cores"], f"{name}: cores") if "cores" in table else 0,
             ),
-            _curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,
+            curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,
             str(table.get("source", "")),
-            crowding or None,
+            crowded or None,
         )
 
 
@@ -343,63 +314,6 @@ def _plain(curve: Curve) -> dict[str, float]:
 def _stage(stage: Mapping[str, object], at: str) -> StageCurves:
     if "latency_ms" not in stage:
         raise ProfileError(f"{at}: 'latency_ms' is missing, got keys {sorted(stage)}")
-    latency = _times(stage["latency_ms"], f"{at}.latency_ms")
-    share = _curve(stage["share"], f"{at}.share") if "share" in stage else Curve(((1.0, 1.0),))
+    latency = times(stage["latency_ms"], f"{at}.latency_ms")
+    share = curve(stage["share"], f"{at}.share") if "share" in stage else Curve(((1.0, 1.0),))
     return StageCurves(latency, share)
-
-
-def _times(value: object, at: str, stages: int = 1) -> Curve:
-    """Milliseconds by batch size."""
-    curve, most = _curve(value, at), stages * _LONGEST_NS / NS_PER_MS
-    longest = max(y for _, y in curve.points)
-    if longest > most:
-        raise ProfileError(f"{at}: {longest:g} ms are more than the {most:g} that can be simulated: give milliseconds")
-    return curve
-
-
-def _curve(value: object, at: str) -> Curve:
-    points = sorted((_number(x, at), _number(y, f"{at}.{x}")) for x, y in _mapping(value, at).items())
-    if not points or points[0][0] <= 0:
-        raise ProfileError(f"{at}: wanted one or more positive sizes, got {[x for x, _ in points]}")
-    return Curve(tuple(points))
-
-
-def _crowding(value: object, at: str) -> dict[int, Curve]:
-    found: dict[int, Curve] = {}
-    for key, of_size in _mapping(value, at).items():
-        size = _number(key, f"{at}: batch size {key!r}")
-        if size != int(size) or not 1 <= size <= MAX_BATCH or int(size) in found:
-            raise ProfileError(f"{at}: batch size {key!r}, wanted integers from 1 to {MAX_BATCH}, each once")
-        found[int(size)] = _curve(of_size, f"{at}.{key}")
-    if not found:
-        raise ProfileError(f"{at} is empty, wanted slowdowns by batch size and number at once")
-    return found
-
-
-def _mapping(value: object, at: str) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise ProfileError(f"{at}: wanted an object, got {value!r}")
-    return value
-
-
-def _number(value: object, at: str) -> float:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        raise ProfileError(f"{at}: wanted a number, got {value!r:.80}") from None
-    if not 0 <= number < float("inf"):
-        raise ProfileError(f"{at}: wanted a number of 0 or more, got {value!r:.80}")
-    return number
-
-
-def _truth(value: object, at: str) -> bool:
-    if not isinstance(value, bool):
-        raise ProfileError(f"{at}: wanted true or false, got {value!r}")
-    return value
-
-
-def _integer(value: object, at: str) -> int:
-    number = _number(value, at)
-    if number != int(number) or number < 1:
-        raise ProfileError(f"{at}: wanted a length of 1 or more, got {value!r}")
-    return int(number)

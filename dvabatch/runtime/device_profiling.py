@@ -16,13 +16,14 @@ from statistics import median
 import numpy as np
 
 from dvabatch.batching.commands import Copy
+from dvabatch.batching.costs import Costs
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine, Policy
 from dvabatch.batching.place import Place
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
-from dvabatch.batching.profile import NS_PER_MS, Costs, Profile, StageCurves
+from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
 from dvabatch.runtime.arrivals import PullArrivals
 from dvabatch.runtime.closed_loop import round_ns, slowdown_at_once
 from dvabatch.runtime.device_launcher import DeviceLauncher

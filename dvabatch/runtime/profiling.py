@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dvabatch.batching.commands import Copy
+from dvabatch.batching.costs import Costs
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine, Policy
@@ -25,7 +26,7 @@ from dvabatch.batching.operations import Advance, Operation
 from dvabatch.batching.place import Place
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
-from dvabatch.batching.profile import NS_PER_MS, Costs, Profile, StageCurves
+from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
 from dvabatch.batching.view import View
 from dvabatch.runtime.arrivals import PullArrivals
 from dvabatch.runtime.beside import slowdown_beside

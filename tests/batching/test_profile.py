@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dvabatch.batching.costs import Costs
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
-from dvabatch.batching.profile import Costs, Profile
+from dvabatch.batching.profile import Profile
 
 MS = 1_000_000
 
@@ -131,6 +132,7 @@ def test_lanes_are_sorted_by_us() -> None:
         ({"batch_sizes": []}, "batch_sizes"),
         ({"batch_sizes": 4}, "positive integers"),
         ({"launch_us": "x"}, "launch_us: wanted a number"),
+        ({"cores": 1.5}, "cores: wanted an integer of 1 or more, got 1.5"),
         ({"boundary_us": -1}, "boundary_us"),
         ({"slowdown": []}, "slowdown: wanted an object"),
     ],

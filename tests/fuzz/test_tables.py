@@ -15,7 +15,8 @@ from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
-from dvabatch.batching.profile import MAX_BATCH, Profile
+from dvabatch.batching.profile import Profile
+from dvabatch.batching.table_values import MAX_BATCH
 from dvabatch.runtime.journal import Outcome
 from dvabatch.runtime.simulated import SimulatedDriver
 from tests.fuzz.damage import damage_values

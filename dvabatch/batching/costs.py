@@ -1,0 +1,41 @@
+"""Costs: what a launch takes besides its stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What lies between stages."""
+
+    launch_ns: int = 0  # handing a fresh batch to the device and hearing that it ended
+    boundary_ns: int = 0  # from a stage's end to the next launch of the same batch, host included
+    copy_ns_per_row: int = 0  # moving one row between buffer sets
+    transfer_ns_per_row: int = 0  # bringing one row of a fresh batch to the device, and its answer back
+    wake_ns: int = 0  # what it adds to a launch that host and device were idle before it
+    one_host: bool = False  # one thread does the host's part of all launches, and one line has all transfers
+    cores: int = 0  # launches that run at a time, a core each, while others wait in turn; 0: they share the device
+
+    def host_ns(self, first_stage: int) -> int:
+        """What the host does for a launch, before any rows are copied for it and unless everything was idle."""
+        return self.boundary_ns if first_stage else self.launch_ns
+
+    def transfer_ns(self, first_stage: int, rows: int) -> int:
+        """What brings the rows of a launch to the device, and their answers back, after the host has done its part."""
+        return 0 if first_stage else rows * self.transfer_ns_per_row
+
+    def at_speed(self, factor: float) -> Costs:
+        """Where everything takes `factor` times as long."""
+
+        def slower(cost_ns: int) -> int:
+            return round(factor * cost_ns)
+
+        return replace(
+            self,
+            launch_ns=slower(self.launch_ns),
+            boundary_ns=slower(self.boundary_ns),
+            copy_ns_per_row=slower(self.copy_ns_per_row),
+            transfer_ns_per_row=slower(self.transfer_ns_per_row),
+            wake_ns=slower(self.wake_ns),
+        )
