@@ -8,23 +8,46 @@ from typing import Final
 
 from dvabatch.batching.profile import Profile
 
-_SHORT: Final = 4.0  # time constants, in times of the whole model at batch 1
+# Time constants of the means, in times of the whole model at batch 1.
+_INSTANT: Final = 0.25
+_QUICK: Final = 2.0
+_SHORT: Final = 4.0
 _LONG: Final = 32.0
-_DEVIATIONS: Final = 2.0  # of what steady arrivals would show: what lies above is a burst
+
+_DEVIATIONS: Final = 5.0  # of what steady arrivals would show: what lies above is a burst
+_MOST: Final = 0.85  # of a burst's load: a mean over so few arrivals, at its highest, is above what it estimates
+_BACK: Final = 0.5  # of a burst's load: above it in an instant, the burst is back
+_GONE: Final = 0.15  # and below it in the quick mean, it is gone
+_REMEMBERED: Final = 6.0  # how long a burst is expected back, in time constants of the long mean
 
 
 class Pace:
     """The arriving work, in parts of what the device can do at its best batch size.
 
-    A query brings min over b of T(lane, b)/b: 1.0 is the arrival rate at which ordinary batching is at its limit. Two means
-    are kept, over a long time and over a short one. The long one counts, unless the short one lies above it by more than two
-    standard deviations of what steady arrivals would show: a burst is seen soon, its end by and by.
+    A query brings min over b of T(lane, b)/b: 1.0 is the arrival rate at which ordinary batching is at its limit. Of steady
+    arrivals the load is their mean over a long time. A burst begins when the quick mean stands out above it, lasts until the
+    quick and the short one have fallen below it, and is certain once the short one has stood out as well. A certain burst is
+    remembered: those that came once come again. While one is, there are two loads, that of the burst and that of the lull, and
+    a few arrivals tell which of them it is: far fewer than it takes to tell a burst from what steady arrivals do by chance.
     """
 
-    __slots__ = ("_arrived", "_counted", "_long", "_short", "_work_ns")
+    __slots__ = (
+        "_arrived",
+        "_certain",
+        "_counted",
+        "_in_burst",
+        "_in_lull",
+        "_instant",
+        "_long",
+        "_peak",
+        "_quick",
+        "_short",
+        "_until_ns",
+        "_work_ns",
+    )
 
     def __init__(self, profile: Profile, max_batch: int, arrived: Sequence[int]) -> None:
-        """Means over 4 and 32 times the whole model at batch 1 in the last lane.
+        """Means over 1/4, 2, 4 and 32 times the whole model at batch 1 in the last lane.
 
         `arrived[lane]` is how many have come so far, counted by whoever takes them in: only policies that ask for the pace
         pay for it.
@@ -34,19 +57,45 @@ class Pace:
         lanes = range(len(profile.lanes))
         self._work_ns = [min(profile.whole_ns(b, lane) / b for b in sizes) for lane in lanes]
         whole_ns = profile.whole_ns(1, lanes[-1])
+        self._instant, self._quick = _Mean(_INSTANT * whole_ns), _Mean(_QUICK * whole_ns)
         self._short, self._long = _Mean(_SHORT * whole_ns), _Mean(_LONG * whole_ns)
+        self._in_burst = self._certain = self._in_lull = False
+        self._peak = 0.0  # the load of this burst, or of the last one
+        self._until_ns = 0  # when the last certain one is forgotten
 
     def utilization(self, now_ns: int) -> float:
         """The load as of now; 0 before the first arrival. To be asked with rising instants."""
+        # A burst is over by the means before those who just came: right after an arrival a quick mean is always above a long.
+        over = max(self._quick.value(now_ns), self._short.value(now_ns)) < self._long.value(now_ns)
         fresh_ns = self._fresh_ns()
+        instant, quick = self._instant.value(now_ns, fresh_ns), self._quick.value(now_ns, fresh_ns)
         short, long = self._short.value(now_ns, fresh_ns), self._long.value(now_ns, fresh_ns)
-        if short <= long:
-            return long
+        if self._in_burst:
+            self._peak = max(self._peak, min(short, _MOST))
+            self._certain = self._certain or self._stands_out(self._short, short, long)
+            if over:
+                self._in_burst = False
+                if self._certain:
+                    self._until_ns = now_ns + round(_REMEMBERED * self._long.tau_ns)
+        elif self._long.settled(now_ns) and self._stands_out(self._quick, quick, long):
+            self._in_burst, self._certain = True, False
+            self._peak = max(self._peak if now_ns < self._until_ns else 0.0, min(quick, _MOST))
+
+        remembered = now_ns < self._until_ns or (self._in_burst and self._certain)
+        if remembered:
+            self._in_lull = instant <= _BACK * self._peak and (self._in_lull or quick < _GONE * self._peak)
+        else:
+            self._in_lull = not self._in_burst
+        if self._in_lull:
+            return quick if remembered else long
+        return max(long, self._peak)
+
+    def _stands_out(self, mean: _Mean, value: float, long: float) -> bool:
+        """Whether a mean is above the long one by more than steady arrivals would show."""
         # Of Poisson arrivals of work w at a load rho, an exponential mean over tau has the variance rho w / (2 tau).
-        mean_work_ns = sum(self._work_ns) / len(self._work_ns)
-        least = mean_work_ns / self._long.tau_ns
-        deviation = math.sqrt(max(long, least) * mean_work_ns / (2 * self._short.tau_ns))
-        return short if short - long > _DEVIATIONS * deviation else long
+        work_ns = sum(self._work_ns) / len(self._work_ns)
+        load = max(long, work_ns / self._long.tau_ns)  # at least one query in the time of the long mean
+        return value - long > _DEVIATIONS * math.sqrt(load * work_ns / (2 * mean.tau_ns))
 
     def _fresh_ns(self) -> float:
         """The work that has come since it was last asked."""
@@ -72,7 +121,11 @@ class _Mean:
         self._then_ns = 0  # when it was last asked
         self._decayed_ns = 0.0  # all work before, by its weight
 
-    def value(self, now_ns: int, fresh_ns: float) -> float:
+    def settled(self, now_ns: int) -> bool:
+        """Whether it is old enough to be compared with: of a first handful a mean says little."""
+        return self._since_ns is not None and now_ns - self._since_ns > self.tau_ns / 4
+
+    def value(self, now_ns: int, fresh_ns: float = 0.0) -> float:
         """The mean as of now, with the work that has come since it was last asked."""
         if self._since_ns is None:
             if not fresh_ns:
@@ -83,4 +136,4 @@ class _Mean:
             self._then_ns = now_ns
         self._decayed_ns += fresh_ns
         span_ns = self.tau_ns * -math.expm1((self._since_ns - now_ns) / self.tau_ns)
-        return self._decayed_ns / max(span_ns, self.tau_ns / 4)  # of a first handful the mean says little
+        return self._decayed_ns / max(span_ns, self.tau_ns / 4)

@@ -14,7 +14,7 @@ from dvabatch.batching.view import BatchView, View
 
 _READY, _RUNNING = BatchState.READY, BatchState.RUNNING
 _FULL = 1.0 + 1e-9  # shares are sums of rounded numbers
-_CROWD = 1.5  # times as many as usual are no chance any more: more load has come than the pace shows yet
+_CROWD = 1.2  # times as many as usual are no chance any more: more load has come than the pace shows yet
 
 
 @dataclass(frozen=True, slots=True)
