@@ -178,11 +178,13 @@ def profile_on(
     *,
     again: bool = False,
     quick: bool = False,
+    keep_awake: bool = False,
 ) -> MeasuredProfile:
-    """The profile of what was prepared, where it was prepared for; `quick` repeats less."""
+    """The profile of what was prepared, where it was prepared for; `quick` repeats less, `keep_awake` lets no core sleep."""
     if isinstance(prepared, PreparedGpu):
         return gpu_profile_of(prepared, limits, row, say, again=again, effort=QUICK_ON_GPU if quick else None)
-    return profile_of(prepared, limits, row, say, again=again, effort=QUICK_ON_HOST if quick else None)
+    effort = QUICK_ON_HOST if quick else None
+    return profile_of(prepared, limits, row, say, again=again, effort=effort, keep_awake=keep_awake)
 
 
 def passed_on(manifest: Manifest) -> dict[str, Layout]:

@@ -20,7 +20,7 @@ from dvabatch_cli.rows import PooledRows, Rows, TokenRows
 from dvabatch_cli.sites import GpuSite, HostSite
 from dvabatch_cli.testbed import RealBed
 from dvabatch_cli.wiring import limits_of
-from dvabatch_cli.workspace import Prepared, examples_of
+from dvabatch_cli.workspace import Prepared, awake, examples_of
 from engines.base import StageEngine
 from engines.cuda import CudaDevice
 
@@ -32,6 +32,8 @@ def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None, s
     """A bed on built engines, or on a latency table where there is no model."""
     limits = limits_of(config, profile.stages)
     with ExitStack() as opened:
+        if config.engine.keep_awake:
+            opened.enter_context(awake(say))
         if prepared is None:
             _, tables = table_stages(profile, limits.max_batch)
             free = {"answer": free_axes(tables[-1].outputs[0])}

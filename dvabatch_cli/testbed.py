@@ -133,7 +133,7 @@ class RealBed:
         count = min(self._config.load.warmup_requests, len(schedule))
         if count == 0:
             return
-        entry = FillOrWait(self._config.engine.max_batch, 0, 1)
+        entry = FillOrWait(self._config.engine.max_batch, 0, self._config.engine.executors_per_stage)
         policy = Normal(entry) if schedule.lengths is None else NormalInput(entry)
         lengths = None if schedule.lengths is None else schedule.lengths[:count].tolist()
         machine = Machine(limits_of(self._config, self._profile.stages), self._profile, policy)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from dvabatch_cli.config import Config
 from dvabatch_cli.config.engine import AUTO
 from dvabatch_cli.config.model import NetworkModel, OnnxModel
 from dvabatch_cli.errors import CommandError
+from engines.awake import kept_awake
 from engines.base import Array
 from engines.cache import CachedEngine, EngineCache, default_root
 from engines.onnxruntime import ENGINE_FILE, OnnxRuntimeEngine, OnnxRuntimeOptions, build
@@ -232,6 +233,15 @@ def examples_of(limits: Limits, row: Callable[[int | None], Mapping[str, Array]]
     return [{name: np.asarray(value)[None] for name, value in row(lane).items()} for lane in limits.lanes]
 
 
+@contextmanager
+def awake(say: Say) -> Iterator[None]:
+    """Cores are kept awake; where they cannot be, that is said."""
+    with kept_awake() as all_are:
+        if not all_are:
+            say("engine.keep_awake: this system lets no process run at idle priority on each core: cores may sleep")
+        yield
+
+
 def profile_of(
     prepared: Prepared,
     limits: Limits,
@@ -240,14 +250,20 @@ def profile_of(
     *,
     again: bool = False,
     effort: Effort | None = None,
+    keep_awake: bool = False,
 ) -> MeasuredProfile:
-    """The profile of these engines under these limits, measured if it has not been (or `again`)."""
+    """The profile of these engines under these limits, measured if it has not been (or `again`).
+
+    `keep_awake` lets no core sleep meanwhile.
+    """
     effort = effort or Effort()
 
     def measure() -> ProfileRun:
         once_s = sum(stage.latency_ms.get(1, 0.0) for stage in prepared.manifest.stages) / 1e3
         say(f"measuring the profile, about {effort.estimate_s(once_s, limits):.0f} s")
         with ExitStack() as opened:
+            if keep_awake:
+                opened.enter_context(awake(say))
             stages = [opened.enter_context(prepared.open_stage(at, limits.max_batch)) for at in range(limits.stages)]
             whole = opened.enter_context(prepared.open_whole(limits.max_batch))
             examples = examples_of(limits, row)
@@ -258,7 +274,7 @@ def profile_of(
                 prepared.manifest.name, stages, whole, table, limits, examples, effort=effort, progress=say
             ).measure()
 
-    facts = [prepared.options.threads, len(os.sched_getaffinity(0))]
+    facts: list[object] = [prepared.options.threads, len(os.sched_getaffinity(0)), *["awake"] * keep_awake]
     return kept_profile(prepared, limits, facts, measure, again=again)
 
 

@@ -56,6 +56,9 @@ class EngineSection(Section):
     launch, and after 10 s at the least."""
     threads: Annotated[int, Field(ge=0, le=4096)] = 0
     """Threads inside an operator (onnxruntime); 0: all cores."""
+    keep_awake: bool = False
+    """Whether cores are kept from sleeping while a profile or points are measured: those of a virtual machine may wake up two
+    on one physical core."""
     cuda_graphs: bool = True
     """Whether stages are captured as CUDA graphs (tensorrt); false launches them plainly."""
     builder_optimization_level: Annotated[int, Field(ge=0, le=5)] = 3
