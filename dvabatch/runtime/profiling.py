@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
+from statistics import mean, median
 from typing import TypeAlias
 
 import numpy as np
@@ -43,6 +43,7 @@ from engines.priority import going_first
 
 _SHARE_FLOOR = 0.05
 _TURNS = 5  # of what is compared with each other
+_TURNS_BESIDE = 2  # in each pass
 _PASSES = 3  # over all sizes and lanes: a host's speed drifts, and no size is to be measured in a good moment only
 _NS_PER_S = 1e9
 _Instants: TypeAlias = npt.NDArray[np.int64]
@@ -67,10 +68,10 @@ class Effort:
         at_once = 0.0
         if limits.executors_per_stage > 1:
             # Everything in a row, as if nothing ran at once; the most that may run at once only at two sizes.
-            tried = [(t, 2) for t in times] + [
-                (t, limits.executors_per_stage) for t in (times[0], times[len(times) // 2])
+            tried = [(t, 2, _PASSES * _TURNS_BESIDE) for t in times] + [
+                (t, limits.executors_per_stage, _TURNS) for t in (times[0], times[len(times) // 2])
             ]
-            at_once = sum(_TURNS * (count + 1) * (self.rounds(t, count) + 2) * t for t, count in tried)
+            at_once = sum(turns * (count + 1) * (self.rounds(t, count) + 2) * t for t, count, turns in tried)
         return len(limits.lanes) * alone + at_once + _TURNS * (self.least + 3 * self.most) * once_s
 
 
@@ -146,6 +147,7 @@ class Profiler:
         """The whole profile."""
         sizes = batch_sizes(self._limits.max_batch)
         times: dict[tuple[int, int], _Times] = {}
+        beside: dict[int, list[float]] = {size: [] for size in sizes}
         for turn in range(_PASSES):
             for lane in range(len(self._limits.lanes)):
                 for size in sizes:
@@ -153,6 +155,7 @@ class Profiler:
                         f"timing stages and whole, {self._lane_name(lane)}batch {size} ({turn + 1} of {_PASSES})"
                     )
                     self._time_stages(lane, size, times.setdefault((lane, size), _Times(len(self._stages))))
+            self._time_beside(times, beside, f"({turn + 1} of {_PASSES})")
         curves, wholes = [], []
         taxes: dict[int, list[float]] = {size: [] for size in sizes}
         for lane in range(len(self._limits.lanes)):
@@ -165,7 +168,7 @@ class Profiler:
                 taxes[size].append(sum(stage[size] for stage in curves[lane]) / whole_ms[size])
         alone = curve(dict.fromkeys(sizes, 1.0))
         draft = self._profile([[StageCurves(curve(stage), alone) for stage in lane] for lane in curves], wholes)
-        shares, slowdown = self._time_concurrency(draft, sizes)
+        shares, slowdown = self._time_concurrency(draft, beside)
         costs = self._time_costs(draft)
         share = curve(shares)
         profile = self._profile(
@@ -226,42 +229,55 @@ class Profiler:
                 of_stage.append(self._timed(lambda stage=stage: self._run_stage(stage, place, lane)))  # type: ignore[misc]
             times.whole_ns.append(self._timed(lambda: self._whole.run(inputs, outputs)))
 
-    def _time_concurrency(self, draft: Profile, sizes: Sequence[int]) -> tuple[dict[int, float], Curve | None]:
+    @property
+    def _most_at_once(self) -> int:
+        return min(
+            self._limits.executors_per_stage, self._limits.buffer_sets, len(self._cores) or self._limits.buffer_sets
+        )
+
+    def _time_beside(
+        self, times: Mapping[tuple[int, int], _Times], beside: Mapping[int, list[float]], turn: str
+    ) -> None:
+        """Adds, for each size, by how much two batches slow each other down, at whatever stages they are.
+
+        In every pass: on a virtual machine it is 1.0 for some seconds and 1.1 for others, as its host has placed the cores.
+        """
+        if self._most_at_once < 2:
+            return
+        lane, stages = len(self._limits.lanes) // 2, len(self._stages)
+        for size, slowed in beside.items():
+            self._progress(f"running two at once, batch {size} {turn}")
+            once_s = times[lane, size].whole_ms / 1e3
+            rounds = math.ceil(self._effort.rounds(once_s, 2) / stages)
+            places = [Place(index, 0, size) for index in (0, 1)]
+            for place in places:
+                self._fill(place, lane)
+
+            def timed_ns(batch: int, stage: int, places: Sequence[Place] = places) -> int:
+                return self._timed(partial(self._run_stage, stage, places[batch], lane))
+
+            slowed.append(slowdown_beside(timed_ns, stages, rounds, _TURNS_BESIDE, self._cores))
+
+    def _time_concurrency(
+        self, draft: Profile, beside: Mapping[int, Sequence[float]]
+    ) -> tuple[dict[int, float], Curve | None]:
         """Device shares from running two batches at once, and the slowdown curve from running more.
 
         Two launches of share u fill 2u of the device and take max(1, 2u) as long; so u is half of the slowdown of two.
         """
-        most = min(
-            self._limits.executors_per_stage, self._limits.buffer_sets, len(self._cores) or self._limits.buffer_sets
-        )
+        sizes, most = list(beside), self._most_at_once
         if most < 2:
             return dict.fromkeys(sizes, 1.0), None
-        shares: dict[int, float] = {}
+        shares = {size: min(1.0, max(_SHARE_FLOOR, mean(slowed) / 2)) for size, slowed in beside.items()}
         points: dict[float, list[float]] = {}
-        for size in sizes:
+        for size in sorted({sizes[0], sizes[len(sizes) // 2]}) if most > 2 else ():
             self._progress(f"running several at once, batch {size}")
-            shares[size] = min(1.0, max(_SHARE_FLOOR, self._slowed_by_another(draft, size) / 2))
-            if most > 2 and size in {sizes[0], sizes[len(sizes) // 2]}:
-                total = round(most * shares[size], 3)
-                if total > 1:
-                    points.setdefault(total, []).append(max(1.0, self._slowed(draft, most, size)))
+            total = round(most * shares[size], 3)
+            if total > 1:
+                points.setdefault(total, []).append(max(1.0, self._slowed(draft, most, size)))
         if not points:
             return shares, None
         return shares, Curve(((1.0, 1.0), *sorted((total, sum(slow) / len(slow)) for total, slow in points.items())))
-
-    def _slowed_by_another(self, draft: Profile, size: int) -> float:
-        """By how much two batches slow each other down, at whatever stages they are."""
-        lane, stages = len(self._limits.lanes) // 2, len(self._stages)
-        once_ns = draft.span_ns(0, draft.stages - 1, size, lane)
-        rounds = math.ceil(self._effort.rounds(once_ns / _NS_PER_S, 2) / stages)
-        places = [Place(index, 0, size) for index in (0, 1)]
-        for place in places:
-            self._fill(place, lane)
-
-        def timed_ns(batch: int, stage: int) -> int:
-            return self._timed(partial(self._run_stage, stage, places[batch], lane))
-
-        return slowdown_beside(timed_ns, stages, rounds, _TURNS, self._cores)
 
     def _slowed(self, draft: Profile, count: int, size: int) -> float:
         """By how much batches slow down of which `count` are always under way. Alone and together take turns."""
@@ -303,14 +319,15 @@ class Profiler:
         )
 
     def _through_driver(self, draft: Profile, policy: Policy, direct_ns: float | None) -> float:
-        """Mean response of lone queries through an idle runtime; without `direct_ns`, median time of each of a queue.
+        """Median response of lone queries through an idle runtime; without `direct_ns`, median time of each of a queue.
 
         The pause before each is one after which cores and caches have gone to rest: after a few milliseconds they have not.
+        The first ones meet threads that have just been started, once in a run.
         """
         count = max(2, self._effort.least, self._effort.most // 2)
         gap_ns = 0 if direct_ns is None else round(direct_ns * 2.5) + 5 * NS_PER_MS
         done_ns, arrival_ns = self._run(draft, policy, [gap_ns * index for index in range(count)], 0)
-        return round_ns(done_ns, 1) if direct_ns is None else float(np.mean(done_ns - arrival_ns))
+        return round_ns(done_ns, 1) if direct_ns is None else float(np.median((done_ns - arrival_ns)[count // 3 :]))
 
     def _run(
         self, draft: Profile, policy: Policy, arrivals_ns: Sequence[int], lane: int

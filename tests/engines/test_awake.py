@@ -34,7 +34,7 @@ def test_each_core_has_a_process_of_the_lowest_priority_until_the_block_ends() -
     with kept_awake() as all_are:
         loops = children() - before
         assert all_are
-        assert sorted(os.sched_getaffinity(loop) for loop in loops) == [{core} for core in own_cores()]
+        assert sorted(core for loop in loops for core in os.sched_getaffinity(loop)) == list(own_cores())
         assert {os.sched_getscheduler(loop) for loop in loops} == {os.SCHED_IDLE}
     assert children() == before
 
