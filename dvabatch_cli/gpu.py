@@ -14,6 +14,7 @@ from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.profiling import Effort, ProfileRun
 from dvabatch.runtime.shapes import lay_out_modules
 from dvabatch_cli.errors import CommandError
+from dvabatch_cli.sites import undisturbed
 from dvabatch_cli.workspace import (
     MeasuredProfile,
     Prepared,
@@ -38,7 +39,7 @@ from slicer import CheckedStages, Manifest, TensorSpec
 Say = Callable[[str], None]
 Tensors: TypeAlias = tuple[TensorSpec, ...]
 QUICK_ON_HOST = Effort(budget_s=0.3, least=2, most=7)
-QUICK_ON_GPU = DeviceEffort(budget_s=0.01, rounds=3, queries=30)
+QUICK_ON_GPU = DeviceEffort(budget_s=0.01, rounds=3, queries=30, launches=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +233,12 @@ def gpu_profile_of(
             outputs = [tensor.name for tensor in prepared.manifest.outputs]
             whole_table = DeviceTable(device, lay_out_modules([whole], examples, outputs), 1, limits.max_batch)
             whole_launcher = DeviceLauncher(device, [whole], whole_table, graphs=prepared.graphs)
-            return DeviceProfiler(
+            profiler = DeviceProfiler(
                 prepared.manifest.name, f"{prepared.version} on {prepared.gpu}, {prepared.precision}", stages,
                 whole_launcher, limits, examples, payloads=examples_of(replace(limits, lanes=usual_lengths(limits.lanes)), row),
                 effort=effort, progress=say,
-            ).measure()  # fmt: skip
+            )  # fmt: skip
+            with undisturbed():  # as runs are
+                return profiler.measure()
 
     return kept_profile(prepared, limits, [prepared.gpu, prepared.graphs > 0], measure, again=again)

@@ -91,12 +91,12 @@ class PayloadPool:
         self.size = len(next(iter(self._pool.values())))
         for array in self._pool.values():
             array.setflags(write=False)
-        self._rows: dict[tuple[str, int], Array] = {}  # of inputs of one shape, by place in the pool
+        self._rows: dict[tuple[str, int, int | None], Array] = {}  # given out so far, by place in the pool and length
 
     def row(self, index: int, length: int | None = None) -> dict[str, Array]:
         """The inputs of request `index` without batch axis, read-only; sequence axes have exactly `length`.
 
-        An input of one shape is the same array each time that its turn comes again: who takes it may know it again.
+        The same array comes each time that its turn comes again, at the same length: who takes it may know it again.
         """
         return {name: self._one(spec, index, length) for name, spec in self._inputs.items()}
 
@@ -110,15 +110,17 @@ class PayloadPool:
 
     def _one(self, spec: InputSpec, index: int, length: int | None) -> Array:
         if None not in spec.shape:
-            key = spec.name, index % self.size
-            if key not in self._rows:
-                self._rows[key] = self._cut(spec, index, None)
-            return self._rows[key]
-        source = self._inputs[spec.mask_of or spec.name]
-        longest = self._pool[source.name].shape[1 + source.shape.index(None)]
-        if length is None or not 1 <= length <= longest:
-            raise ValueError(f"input {spec.name!r} needs a length from 1 to {longest}, got {length}")
-        return self._cut(spec, index, length)
+            length = None
+        else:
+            source = self._inputs[spec.mask_of or spec.name]
+            longest = self._pool[source.name].shape[1 + source.shape.index(None)]
+            if length is None or not 1 <= length <= longest:
+                raise ValueError(f"input {spec.name!r} needs a length from 1 to {longest}, got {length}")
+        key = spec.name, 0 if spec.mask_of is not None else index % self.size, length
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = self._cut(spec, index, length)
+        return row
 
     def _cut(self, spec: InputSpec, index: int, length: int | None) -> Array:
         if spec.mask_of is not None:

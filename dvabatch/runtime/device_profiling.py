@@ -14,6 +14,7 @@ from itertools import combinations
 from statistics import median
 
 import numpy as np
+import numpy.typing as npt
 
 from dvabatch.batching.commands import Copy
 from dvabatch.batching.costs import Costs
@@ -25,10 +26,10 @@ from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
 from dvabatch.runtime.arrivals import PullArrivals
-from dvabatch.runtime.closed_loop import round_ns, slowdown_at_once
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.journal import Journal
+from dvabatch.runtime.loops import Alike, random_arrivals_ns, round_ns, slowdown_at_once, usual_ns
 from dvabatch.runtime.observers import JournalObserver
 from dvabatch.runtime.polling import PollingDriver
 from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, check_answered, curve
@@ -38,6 +39,9 @@ _SHARE_FLOOR = 0.05
 _POOL_ROWS = 64  # payloads, as many as the pool of a run has
 _DEEP = 12  # chains queued on each track
 _ALIKE = 0.1  # sums of shares that differ by less tell of the same point of the slowdown curve
+_OFFERED = (
+    0.75  # of what is served at best, where launches begin at random: often as many at once as may be, seldom a queue
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,8 @@ class DeviceEffort:
     budget_s: float = 0.03
     rounds: int = 5
     queries: int = 60  # lone ones, for what a launch and a boundary cost
-    cycles: int = 24  # of as many batches as run at once
+    cycles: int = 16  # of as many batches as run at once, for what is served at best
+    launches: int = 160  # that begin at random, for each number that may run at once
 
 
 class DeviceProfiler:
@@ -177,11 +182,7 @@ class DeviceProfiler:
         return [count for count in (2, 4, 8) if count <= most]
 
     def _time_crowding(self, draft: Profile, costs: Costs, sizes: Sequence[int]) -> list[dict[int, Curve]] | None:
-        """By how much a batch slows down among as many alike as run at once, each behind the last, by lane, through the driver.
-
-        Chains queued deep and begun together run in step: one reads the weights that another has just brought to the device's
-        cache, and they slow each other down by less than they do in a run.
-        """
+        """By how much a batch slows down among as many alike as run at once, by lane, through the driver of a run."""
         if not self._counts:
             return None
         return [
@@ -190,14 +191,19 @@ class DeviceProfiler:
 
     def _crowded(self, draft: Profile, costs: Costs, size: int, lane: int) -> Curve:
         self._progress(f"running several at once through the driver, {self._lane_name(lane)}batch {size}")
-        alone_ns = draft.span_ns(0, self._limits.last_stage, size, lane)
-        host_ns, transfer_ns = costs.host_ns(0), costs.transfer_ns(0, size)
+        alike = Alike(
+            draft.span_ns(0, self._limits.last_stage, size, lane),
+            costs.host_ns(0),
+            costs.transfer_ns(0, size),
+            costs.wake_ns,
+        )
         points: list[tuple[float, float]] = []
         for count in self._counts:
             policy = Normal(FillOrWait(size, 0, count))
-            cycle_ns = self._through_driver(draft, policy, size, queued=True, at_once=count, lane=lane)
-            slowdown = slowdown_at_once(cycle_ns, alone_ns, count, points, host_ns=host_ns, transfer_ns=transfer_ns)
-            points.append((count, slowdown))
+            cycle_ns = self._queued_ns(draft, policy, size, count, lane)
+            arrivals_ns = random_arrivals_ns(self._effort.launches, cycle_ns / count / _OFFERED, seed=count)
+            spent_ns = self._through_driver(draft, policy, size, arrivals_ns, lane) - np.asarray(arrivals_ns)
+            points.append((count, slowdown_at_once(usual_ns(spent_ns), arrivals_ns, alike, count, points)))
         return Curve(tuple(points))
 
     def _lane_name(self, lane: int) -> str:
@@ -240,10 +246,10 @@ class DeviceProfiler:
         direct_ns = draft.span_ns(0, self._limits.last_stage, 1, 0)
         most = self._limits.max_batch
         one_by_one = Normal(FillOrWait(1, 0, 1))
-        busy_ns = self._through_driver(draft, one_by_one, 1, queued=True)
-        lone_ns = self._through_driver(draft, one_by_one, 1)
-        full_ns = self._through_driver(draft, Normal(FillOrWait(most, 0, 1)), most, queued=True)
-        steps_ns = self._through_driver(draft, OneByOne(), 1)
+        busy_ns = self._queued_ns(draft, one_by_one, 1)
+        lone_ns = self._lone_ns(draft, one_by_one)
+        full_ns = self._queued_ns(draft, Normal(FillOrWait(most, 0, 1)), most)
+        steps_ns = self._lone_ns(draft, OneByOne())
         boundaries = max(1, self._limits.last_stage)
         row_ns = 0.0
         if most > 1:
@@ -258,31 +264,40 @@ class DeviceProfiler:
             one_host=True,  # the driver's thread
         )
 
-    def _through_driver(
-        self, draft: Profile, policy: Policy, batch: int, *, queued: bool = False, at_once: int = 1, lane: int = 0
-    ) -> float:
-        """Median response of lone batches through an idle runtime; `queued`: how long each of a queue of them takes to come
-        round, of which `at_once` are always under way."""
+    def _lone_ns(self, draft: Profile, policy: Policy) -> float:
+        """Median response of lone queries through an idle runtime."""
+        gap_ns = 3 * draft.span_ns(0, self._limits.last_stage, 1, 0) + NS_PER_MS
+        arrivals_ns = [gap_ns * index for index in range(self._effort.queries)]
+        spent_ns = self._through_driver(draft, policy, 1, arrivals_ns, 0) - np.asarray(arrivals_ns)
+        return float(np.median(spent_ns[self._unsettled(len(spent_ns)) :]))
+
+    def _queued_ns(self, draft: Profile, policy: Policy, batch: int, at_once: int = 1, lane: int = 0) -> float:
+        """How long each of a queue of batches takes to come round, of which `at_once` are always under way."""
         count = self._effort.queries if at_once == 1 else self._effort.cycles * at_once
-        whole_ns = draft.span_ns(0, self._limits.last_stage, batch, lane)
-        gap_ns = 0 if queued else 3 * whole_ns + NS_PER_MS
+        done_ns = np.sort(self._through_driver(draft, policy, batch, [0] * count, lane))
+        return round_ns(done_ns[self._unsettled(count) :], at_once)
+
+    @staticmethod
+    def _unsettled(count: int) -> int:
+        """Of so many: the first ones met plain launches and their capture."""
+        return count // 3
+
+    def _through_driver(
+        self, draft: Profile, policy: Policy, batch: int, arrivals_ns: Sequence[int], lane: int
+    ) -> npt.NDArray[np.int64]:
+        """When the driver of a real run had answered each of the batches that came at these instants, whole."""
         machine = Machine(self._limits, draft, policy)
-        queries = count * batch
         length = self._limits.lanes[lane]
+        queries = len(arrivals_ns) * batch
         lengths = None if length is None else [length] * queries
         journal = Journal(queries, lengths)
         driver = PollingDriver(machine, self._table, JournalObserver(journal))
-        arrivals_ns = [gap_ns * (index // batch) for index in range(queries)]
         pool = self._pool(lane)
         self._launcher.serve(lambda query_id: pool[query_id % _POOL_ROWS], {})
         driver.set_anchor(time.perf_counter_ns() + NS_PER_MS)
-        driver.run(self._launcher, PullArrivals(arrivals_ns, lengths))
+        driver.run(self._launcher, PullArrivals([arrivals_ns[index // batch] for index in range(queries)], lengths))
         check_answered(journal)
-        done_ns = np.asarray(journal.done_ns)[::batch]
-        skip = count // 3  # the first ones met plain launches and their capture
-        if not queued:
-            return float(median((done_ns - np.asarray(journal.arrival_ns)[::batch])[skip:]))
-        return round_ns(np.sort(done_ns)[skip:], at_once)
+        return np.asarray(journal.done_ns, np.int64)[batch - 1 :: batch]
 
     def _pool(self, lane: int) -> list[dict[str, Array]]:
         """Payloads of queries: page-locked neighbours, as in a run, so that a batch of whole ones is one transfer."""

@@ -30,9 +30,9 @@ from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
 from dvabatch.batching.view import View
 from dvabatch.runtime.arrivals import PullArrivals
 from dvabatch.runtime.beside import slowdown_beside
-from dvabatch.runtime.closed_loop import round_ns
 from dvabatch.runtime.journal import Journal, Outcome
 from dvabatch.runtime.launcher import Launcher
+from dvabatch.runtime.loops import round_ns
 from dvabatch.runtime.observers import JournalObserver
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.threaded import ThreadedDriver

@@ -25,6 +25,14 @@ def test_rows_have_no_batch_axis_and_come_round() -> None:
     assert len({row.tobytes() for row in rows}) == 4
 
 
+def test_rows_of_a_length_are_the_same_arrays_when_they_come_round() -> None:
+    first = PAIR.row(1, 9)
+    assert all(PAIR.row(1 + PAIR.size, 9)[name] is array for name, array in first.items())
+    assert PAIR.row(2, 9)["input_ids"] is not first["input_ids"]
+    assert PAIR.row(1, 8)["input_ids"] is not first["input_ids"]
+    assert not any(array.flags.writeable for array in first.values())
+
+
 def test_an_input_of_one_shape_comes_again_as_the_same_array_until_the_pool_moves() -> None:
     pool = PayloadPool([PICTURE, InputSpec("weight", "float32", (8,), mask_of="x")], size=4)
     first = pool.row(1)

@@ -16,7 +16,7 @@ from dvabatch.batching.operations import Operation
 from dvabatch.batching.place import Place
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.view import View
-from dvabatch.runtime import device_transfers
+from dvabatch.runtime import device_transfers, padding
 from dvabatch.runtime.arrivals import PullArrivals
 from dvabatch.runtime.device_faults import FaultyDevice
 from dvabatch.runtime.device_launcher import DeviceLauncher
@@ -202,6 +202,31 @@ def test_lengths_share_a_set_and_are_padded(name: str) -> None:
     assert polled.ended(Outcome.COMPLETED) == list(range(60))
     for query, answer in polled.answers.items():
         assert answer["answer"][: lengths[query]].tolist() == [[query, STAGES]] * lengths[query]
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_payloads_that_cannot_change_are_filled_up_once_for_each_lane(
+    frozen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = Limits(STAGES, MAX_BATCH, buffer_sets=4, executors_per_stage=2, lanes=(4, 8, 16))
+    pool = [token_of(query, length)["query"] for query, length in enumerate((3, 7, 4, 11, 2))]
+    filled: list[tuple[int, tuple[int, ...]]] = []
+
+    def fill_row(row: Array, value: Array, pad: float, name: str) -> None:
+        filled.append((int(value[0, 0]), row.shape))
+        padding.fill_row(row, value, pad, name)
+
+    monkeypatch.setattr(device_transfers, "fill_row", fill_row)
+    for row in pool:
+        row.setflags(write=not frozen)
+    lengths = [len(pool[query % 5]) for query in range(60)]
+    run = tokens(POLICIES["NORMAL_INPUT"], lengths, limits)
+    run.payload = lambda query_id: {"query": pool[query_id % 5]}
+    polled = run.pull(arrivals(60), lengths)
+    for query, answer in polled.answers.items():
+        assert answer["answer"][: lengths[query]].tolist() == [[query % 5, STAGES]] * lengths[query]
+    assert len(polled.answers) == 60
+    assert (len(filled) == len(set(filled))) is frozen
 
 
 def test_a_refused_launch_fails_its_own_queries_alone() -> None:
