@@ -59,6 +59,7 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
     """The report's `profile`."""
     profile = ground.profile
     costs = profile.costs
+    bounce_us, bounce_us_per_row = costs.bounce_ns / 1e3, costs.bounce_ns_per_row / 1e3
     table = profile.to_table()
     whole = {
         str(length): {f"{size:g}": ms for size, ms in curve.points}
@@ -96,4 +97,5 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
         "whole": whole.get("None", whole) or None,
         "slicing_tax": dict(ground.slicing_tax) or None,
         "capacity_rps": ground.capacity_rps,
+        **({"bounce_us": bounce_us, "bounce_us_per_row": bounce_us_per_row} if bounce_us or bounce_us_per_row else {}),
     }

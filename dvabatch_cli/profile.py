@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from dvabatch.batching.costs import Costs
 from dvabatch.batching.profile import Profile
 from dvabatch.reporting.profile_figures import draw_profiles
 from dvabatch_cli.app import app
@@ -107,10 +108,17 @@ def _show(measured: MeasuredProfile) -> None:
     costs = profile.costs
     out.print(
         f"launch {costs.launch_ns / 1e3:.0f} µs, boundary {costs.boundary_ns / 1e3:.0f} µs, "
-        f"copy {costs.copy_ns_per_row / 1e3:.1f} µs a row, capacity {profile.capacity_rps(profile.max_batch):.4g} queries/s"
+        f"copy {costs.copy_ns_per_row / 1e3:.1f} µs a row, {_bounce(costs)}"
+        f"capacity {profile.capacity_rps(profile.max_batch):.4g} queries/s"
         f"{'' if measured.fresh else ' (measured before; --again measures anew)'}",
         highlight=False,
     )
+
+
+def _bounce(costs: Costs) -> str:
+    if not (costs.bounce_ns or costs.bounce_ns_per_row):
+        return ""
+    return f"bounce {costs.bounce_ns / 1e3:.0f} µs and {costs.bounce_ns_per_row / 1e3:.1f} µs a row, "
 
 
 def _table(profile: Profile, lane: int, title: str, tax: Any) -> Table:

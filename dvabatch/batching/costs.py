@@ -15,6 +15,10 @@ class Costs:
     transfer_ns_per_row: int = 0  # bringing one row of a fresh batch to the device, and its answer back
     wake_ns: int = 0  # what it adds to a launch that host and device were idle before it
     one_host: bool = False  # one thread does the host's part of all launches, and one line has all transfers
+    bounce_ns: int = (
+        0  # what it adds to a launch that its batch does not begin its buffer set, and goes by way of other rows
+    )
+    bounce_ns_per_row: int = 0
     cores: int = 0  # launches that run at a time, a core each, while others wait in turn; 0: they share the device
 
     def host_ns(self, first_stage: int) -> int:
@@ -24,6 +28,10 @@ class Costs:
     def transfer_ns(self, first_stage: int, rows: int) -> int:
         """What brings the rows of a launch to the device, and their answers back, after the host has done its part."""
         return 0 if first_stage else rows * self.transfer_ns_per_row
+
+    def bounced_ns(self, first_row: int, rows: int) -> int:
+        """What a launch takes longer on the device whose batch lies from `first_row` on."""
+        return self.bounce_ns + rows * self.bounce_ns_per_row if first_row else 0
 
     def at_speed(self, factor: float) -> Costs:
         """Where everything takes `factor` times as long."""
@@ -38,4 +46,6 @@ class Costs:
             copy_ns_per_row=slower(self.copy_ns_per_row),
             transfer_ns_per_row=slower(self.transfer_ns_per_row),
             wake_ns=slower(self.wake_ns),
+            bounce_ns=slower(self.bounce_ns),
+            bounce_ns_per_row=slower(self.bounce_ns_per_row),
         )

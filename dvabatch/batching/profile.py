@@ -2,8 +2,9 @@
 
 Its JSON form is the latency table of configs/tables/: `stages`, `whole` and `crowding` (or `lanes`, by longest length, with
 these each), per stage `latency_ms` and `share` by batch size, and beside them `batch_sizes`, `launch_us`, `boundary_us`,
-`copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `one_host`, `cores` and `slowdown`. What a table leaves out costs 0; a
-missing share is 1, a missing slowdown is the sum. Where there is a `crowding`, it goes before the slowdown.
+`copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `bounce_us`, `bounce_us_per_row`, `one_host`, `cores` and `slowdown`. What
+a table leaves out costs 0; a missing share is 1, a missing slowdown is the sum. Where there is a `crowding`, it goes before the
+slowdown.
 """
 
 from __future__ import annotations
@@ -226,6 +227,9 @@ class Profile:
             table["transfer_us_per_row"] = self.costs.transfer_ns_per_row / NS_PER_US
         if self.costs.wake_ns:
             table["wake_us"] = self.costs.wake_ns / NS_PER_US
+        if self.costs.bounce_ns or self.costs.bounce_ns_per_row:
+            table["bounce_us"] = self.costs.bounce_ns / NS_PER_US
+            table["bounce_us_per_row"] = self.costs.bounce_ns_per_row / NS_PER_US
         if self.costs.one_host:
             table["one_host"] = True
         if self.costs.cores:
@@ -286,6 +290,8 @@ class Profile:
                 ns("copy_us_per_row"),
                 ns("transfer_us_per_row"),
                 ns("wake_us"),
+                bounce_ns=ns("bounce_us"),
+                bounce_ns_per_row=ns("bounce_us_per_row"),
                 one_host=truth(table.get("one_host", False), f"{name}: one_host"),
                 cores=integer(table["cores"], f"{name}: cores") if "cores" in table else 0,
             ),

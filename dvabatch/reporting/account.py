@@ -206,6 +206,7 @@ class Accounts:
                 others = tuple(other.batch_id for other in self._begun.values())
                 return Segment("queued", now_ns, -1, stage, last, batch.batch, rows, launch.id, others)
             alone_ns = self._profile.span_ns(stage, last, rows, batch.lane)
+            alone_ns += self._profile.costs.bounced_ns(launch.place.first_row, rows)
             beside = tuple(other.batch_id for other in self._begun.values() if other.id != launch.id)
             return Segment("computed", now_ns, -1, stage, last, batch.batch, rows, launch.id, beside, alone_ns=alone_ns)
         if batch.tail is not None and batches[batch.tail].stage < stage:

@@ -255,14 +255,40 @@ class DeviceProfiler:
         if most > 1:
             of_rows_ns = full_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (busy_ns - direct_ns)
             row_ns = max(0.0, of_rows_ns / (most - 1))
+        bounce_ns, bounce_ns_per_row = self._bounce_ns()
         return Costs(
             launch_ns=max(0, round(busy_ns - direct_ns - row_ns)),
             boundary_ns=max(0, round((steps_ns - lone_ns) / boundaries)),
             copy_ns_per_row=self._copy_ns(place),
             transfer_ns_per_row=round(row_ns),
             wake_ns=max(0, round(lone_ns - busy_ns)),
+            bounce_ns=bounce_ns,
+            bounce_ns_per_row=bounce_ns_per_row,
             one_host=True,  # the driver's thread
         )
+
+    def _bounce_ns(self) -> tuple[int, int]:
+        """What a stage takes longer on rows that do not begin their set, and more for each of them: a mean over the stages."""
+        lane, most = len(self._limits.lanes) // 2, self._limits.max_batch
+        if most < 2:
+            return 0, 0
+        few, many = 1, max(1, most // 2)
+        extra_ns = {}
+        for rows in (few, many):
+            places = Place(0, 0, rows), Place(0, many, rows)
+            of_stages = []
+            for stage in range(self._limits.stages):
+                times: tuple[list[float], list[float]] = [], []
+                for place in places:
+                    self._launcher.repeat(0, stage, stage, place, lane)  # captures what there is to capture
+                    self._launcher.synchronize(0)
+                for _ in range(self._effort.rounds):
+                    for of_place, place in zip(times, places, strict=True):
+                        of_place.append(self._repeated_ms(self._launcher, stage, stage, place, lane))
+                of_stages.append(median(times[1]) - median(times[0]))
+            extra_ns[rows] = NS_PER_MS * sum(of_stages) / len(of_stages)
+        row_ns = max(0.0, (extra_ns[many] - extra_ns[few]) / (many - few)) if many > few else 0.0
+        return max(0, round(extra_ns[few] - few * row_ns)), round(row_ns)
 
     def _lone_ns(self, draft: Profile, policy: Policy) -> float:
         """Median response of lone queries through an idle runtime."""

@@ -61,7 +61,8 @@ class LoneLaunches:
             return 0
         costs, first = profile.costs, launch.first_stage
         before_ns = costs.host_ns(first) + costs.transfer_ns(first, rows) + (0 if awake else costs.wake_ns)
-        return before_ns + profile.span_ns(first, launch.last_stage, rows, launch.lane)
+        bounced_ns = costs.bounced_ns(launch.place.first_row, rows)
+        return before_ns + bounced_ns + profile.span_ns(first, launch.last_stage, rows, launch.lane)
 
     @property
     def speed(self) -> tuple[float, float] | None:

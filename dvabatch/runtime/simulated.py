@@ -30,9 +30,9 @@ class SimulatedDriver:
 
     What a launch costs: the host's time first, which takes no device share (`launch_ns` for a fresh batch, `boundary_ns` for
     one that continues, `copy_ns_per_row` for rows that were copied for it, `wake_ns` where everything was idle), the transfer
-    of a fresh batch's rows, then T of each stage at its share. A launch queued behind another starts when that one ends, at no
-    cost of its own. Where the profile counts `cores`, no more launches run at a time; others wait in the order in which they
-    came.
+    of a fresh batch's rows, then T of each stage at its share, the first one longer for a batch that does not begin its set
+    (`bounced_ns`). A launch queued behind another starts when that one ends, at no cost of its own. Where the profile counts
+    `cores`, no more launches run at a time; others wait in the order in which they came.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class SimulatedDriver:
             self._device = crowded = CrowdedDevice(self._profile)
             self._weigh = crowded.kind
         self._wake_ns = self._profile.costs.wake_ns
-        self._phases: dict[tuple[int, int, int, int, bool], Phases] = {}
+        self._phases: dict[tuple[int, int, int, int, bool, bool], Phases] = {}
         self._copying_ns: dict[int, int] = {}  # by target set, until its next launch
         self._queued: dict[int, Launch] = {}  # by the launch that each waits for
         self._cores = self._profile.costs.cores
@@ -219,7 +219,8 @@ class SimulatedDriver:
         events.extend(watchdog.losses(gone, self._machine.ledger.executors))
 
     def _start(self, launch: Launch, now_ns: int, *, queued: bool = False) -> None:
-        key = launch.first_stage, launch.last_stage, len(launch.query_ids), launch.lane, queued
+        begins = launch.place.first_row == 0
+        key = launch.first_stage, launch.last_stage, len(launch.query_ids), launch.lane, queued, begins
         phases = self._phases.get(key)
         if phases is None:
             phases = self._phases[key] = self._work(*key)
@@ -241,8 +242,13 @@ class SimulatedDriver:
             phases = tuple((round(factor * work_ns), weight) for work_ns, weight in phases)
         self._device.start(launch.id, phases, now_ns)
 
-    def _work(self, first: int, last: int, batch: int, lane: int, queued: bool, fate: Fate | None = None) -> Phases:
-        """What the host does, unless the launch was queued, and the device; neighbours of equal share are one phase."""
+    def _work(
+        self, first: int, last: int, batch: int, lane: int, queued: bool, begins: bool, fate: Fate | None = None
+    ) -> Phases:
+        """What the host does, unless the launch was queued, and the device; neighbours of equal share are one phase.
+
+        `begins` says whether the batch begins its buffer set.
+        """
         if fate is not None and fate.ends_at is not None:
             last = fate.ends_at - 1 if fate.hangs else fate.ends_at
         profile = self._profile
@@ -257,6 +263,8 @@ class SimulatedDriver:
             work_ns = profile.stage_ns(stage, batch, lane)
             if fate is not None:
                 work_ns = round(work_ns * fate.factor(stage))
+            if stage == first:
+                work_ns += profile.costs.bounced_ns(not begins, batch)
             weight = self._weigh(stage, batch, lane)
             if phases and phases[-1][1] == weight:
                 work_ns += phases.pop()[0]

@@ -30,6 +30,8 @@ TABLES: tuple[dict[str, Any], ...] = (
         "one_host": True,
         "launch_us": 3,
         "transfer_us_per_row": 2,
+        "bounce_us": 4,
+        "bounce_us_per_row": 1,
         "crowding": {"1": {"2": 1.4, "4": 1.9}, "4": {"2": 1.8, "4": 3.6}},
     },
     {"lanes": {"8": {"stages": [STAGE, STAGE]}, "16": {"stages": [STAGE, STAGE], "whole": {"1": 1}}}},

@@ -49,7 +49,14 @@ def profile(share: float = 1.0) -> Profile:
         }
         for length, factor in zip(LANES, (1, 2), strict=True)
     }
-    costs = {"launch_us": 5, "boundary_us": 10, "copy_us_per_row": 2, "transfer_us_per_row": 1, "wake_us": 7}
+    costs = {
+        "launch_us": 5,
+        "boundary_us": 10,
+        "copy_us_per_row": 2,
+        "transfer_us_per_row": 1,
+        "wake_us": 7,
+        "bounce_us": 3,
+    }
     return Profile.from_table({"name": "recorded", "lanes": lanes, **costs})
 
 

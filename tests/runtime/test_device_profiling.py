@@ -51,6 +51,7 @@ def test_every_stage_lane_size_and_cost_is_there(lanes: tuple[int | None, ...]) 
     assert all(profile.whole_ns(batch, 0) > 0 for batch in range(1, MAX_BATCH + 1))
     assert sorted(run.slicing_tax) == [1, 2, 4]
     assert profile.costs.copy_ns_per_row > 0
+    assert profile.costs.bounced_ns(1, MAX_BATCH) > 0 == profile.costs.bounced_ns(0, MAX_BATCH)
     assert 1.0 <= profile.slowdown(0.5) <= profile.slowdown(1.0) <= profile.slowdown(3.0)
     assert profile.crowding is not None
     assert len(profile.crowding) == len(lanes)

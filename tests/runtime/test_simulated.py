@@ -57,6 +57,16 @@ def test_no_more_launches_run_at_a_time_than_there_are_cores() -> None:
     assert spent == [MS + 250_000, MS + 250_000, 2 * MS + 250_000, MS + 250_000]
 
 
+def test_what_does_not_begin_its_set_takes_longer_on_the_device() -> None:
+    """A tail catches up by way of other rows; merged, it goes on where its head lies."""
+    stages = [{"latency_ms": {"1": 1.0, "4": 1.0}, "share": {"1": 0.3}}] * 2
+    profile = Profile.from_table({"stages": stages, "bounce_us": 100, "bounce_us_per_row": 20})
+    machine = Machine(Limits(2, 4, 2, 2), profile, LoadDva(CatchingUp(4, 4, 1, None)))
+    journal = SimulatedDriver(machine).run([0, MS // 2, MS // 2])
+    caught_up_ns = MS // 2 + MS + 140_000
+    assert list(journal.done_ns) == [caught_up_ns + MS] * 3
+
+
 def test_a_pace_is_that_of_the_instant_at_which_a_launch_starts() -> None:
     profile = Profile.from_table({"stages": STAGES, "launch_us": 100})
     machine = Machine(Limits(2, 4), profile, Normal(FillOrWait(1, 0, 1)))
