@@ -279,14 +279,18 @@ class Experiment:
         return run, result.measured.queries
 
     def _twin(self, point: Point, result: Result) -> dict[str, Any]:
-        """The same point in simulation, at the pace that the machine showed; where it showed none, at the profile's."""
+        """The same point in simulation, at the pace that the machine showed, and with launches that disturb each other as they
+        did right before and after; where it showed nothing, by the profile."""
         assert self._ground is not None
         bed = SimulatedBed(self._config, self._ground.profile)
-        run = summarise(bed.run(point.contender, point.load, point.schedule, pace=result.pace).measured)
-        speed = result.speed
+        speed, disturbance = result.speed, result.disturbance
+        disturbed = 1.0 if disturbance is None else sum(disturbance) / 2
+        simulated = bed.run(point.contender, point.load, point.schedule, pace=result.pace, disturbance=disturbed)
+        run = summarise(simulated.measured)
         return {
             "speed": None if speed is None else [round(each, 4) for each in speed],
-            "steady": speed is not None and abs(speed[1] - speed[0]) <= _STEADY * min(speed),
+            "disturbance": None if disturbance is None else [round(each, 4) for each in disturbance],
+            "steady": speed is not None and _steady(speed, _STEADY) and _steady(disturbance or (1.0, 1.0), _STEADY / 2),
             "saturated": run["saturated"],
             "response_ms": run["response_ms"],
             "operations": run["operations"],
@@ -335,6 +339,11 @@ def _goes_on(before: str, now: Mapping[str, Any]) -> bool:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False  # it is damaged: whose points these are nobody knows
     return seeds[0] <= seeds[1] and bool(old == new)
+
+
+def _steady(both: tuple[float, float], most: float) -> bool:
+    """Whether what was found twice differs by this part at the most."""
+    return max(both) - min(both) <= most * min(both)
 
 
 def _said(point: Point, run: Mapping[str, Any]) -> str:

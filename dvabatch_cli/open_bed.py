@@ -37,7 +37,7 @@ def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None, s
         if prepared is None:
             _, tables = table_stages(profile, limits.max_batch)
             free = {"answer": free_axes(tables[-1].outputs[0])}
-            tabled = _host_site(list(tables), limits, TokenRows(), list(free))
+            tabled = _host_site(list(tables), limits, TokenRows(), list(free), profile)
             yield RealBed(
                 config,
                 profile,
@@ -68,10 +68,11 @@ def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None, s
         stages: list[StageEngine] = [
             opened.enter_context(prepared.open_stage(index, limits.max_batch)) for index in range(limits.stages)
         ]
-        site = _host_site(stages, limits, rows, list(outputs))
+        site = _host_site(stages, limits, rows, list(outputs), profile)
         yield RealBed(config, profile, site, rows, reference, outputs, tolerance)
 
 
-def _host_site(stages: list[StageEngine], limits: Limits, rows: Rows, outputs: list[str]) -> HostSite:
+def _host_site(stages: list[StageEngine], limits: Limits, rows: Rows, outputs: list[str], profile: Profile) -> HostSite:
     examples = examples_of(limits, lambda length: rows.row(0, length))
-    return HostSite(stages, TensorTable(lay_out(stages, examples, outputs), limits.buffer_sets, limits.max_batch))
+    table = TensorTable(lay_out(stages, examples, outputs), limits.buffer_sets, limits.max_batch)
+    return HostSite(stages, table, examples, limits, profile)

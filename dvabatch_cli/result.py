@@ -30,6 +30,9 @@ class Result:
     held_back: Mapping[str, Any] | None = None  # what a bound on concurrency did; None where there is none
     speed: tuple[float, float] | None = None  # how long lone launches took, in both halves, over the profile's time
     pace: Callable[[int], float] | None = None  # the same by the instant
+    disturbance: tuple[float, float] | None = (
+        None  # of launches beside each other, before and after, over the profile's
+    )
     faults: Mapping[str, Any] | None = None  # what was injected and given up; None where nothing was
 
 

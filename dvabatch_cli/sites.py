@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gc
+import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, TypeVar
 
+from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
+from dvabatch.runtime.beside import slowdown_of_two
 from dvabatch.runtime.device_faults import FaultyDevice
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
@@ -18,10 +21,12 @@ from dvabatch.runtime.driver import Driver, Observer, Rows, Starter
 from dvabatch.runtime.faults import Faults
 from dvabatch.runtime.launcher import Launcher
 from dvabatch.runtime.polling import Pollable, PollingDriver
+from dvabatch.runtime.stage_runs import StageRuns
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.threaded import ThreadedDriver
 from dvabatch.runtime.trace import Listener
 from engines.base import Array, StageEngine
+from engines.cores import own_cores
 from engines.priority import going_first
 
 Payload = Callable[[int], Mapping[str, Array]]
@@ -29,6 +34,7 @@ _S = TypeVar("_S", bound=Starter)
 # How long a thread that computes in Python may keep the interpreter. Short looks better and is worse: the driver, forced to
 # hand it over, then waits until the other thread has had its turn on a core that the engines fill.
 _SWITCH_INTERVAL_S = 5e-3
+_PROBED_S = 0.4  # how long at the least two launches run beside each other, to tell by how much they are disturbed
 
 
 class Site(ABC, Generic[_S]):
@@ -59,6 +65,10 @@ class Site(ABC, Generic[_S]):
     def settle(self) -> None:
         """What comes now is measured."""
 
+    def disturbance(self) -> float | None:
+        """By how much two launches disturb each other now, over what the profile says; None where nobody can tell."""
+        return None
+
     def facts(self) -> dict[str, int]:
         """What was counted since `settle`, beside what the driver counts."""
         return {}
@@ -67,10 +77,21 @@ class Site(ABC, Generic[_S]):
 class HostSite(Site[Starter]):
     """Engines that block, a worker thread for each launch in flight."""
 
-    def __init__(self, stages: Sequence[StageEngine], table: TensorTable) -> None:
+    def __init__(
+        self,
+        stages: Sequence[StageEngine],
+        table: TensorTable,
+        examples: Sequence[Mapping[str, Array]],
+        limits: Limits,
+        profile: Profile,
+    ) -> None:
+        """`examples[lane]` is an input batch of 1, as long as its lane."""
         super().__init__(ThreadedDriver, table)
         self._stages = stages
         self._tensors = table
+        self._examples = examples
+        self._limits = limits
+        self._profile = profile
 
     @contextmanager
     def starter(
@@ -82,6 +103,20 @@ class HostSite(Site[Starter]):
                 yield launcher
         finally:
             launcher.close()
+
+    def disturbance(self) -> float | None:
+        limits, lane = self._limits, len(self._limits.lanes) // 2
+        if min(limits.executors_per_stage, limits.buffer_sets) < 2:
+            return None
+        cores = own_cores() if all(stage.one_core for stage in self._stages) else ()
+        if len(cores) == 1:
+            return None
+        stages = len(self._stages)
+        once_s = self._profile.span_ns(0, stages - 1, 1, lane) / 1e9
+        rounds = max(2, math.ceil(_PROBED_S / (3 * stages * once_s)))
+        runs = StageRuns(self._stages, self._tensors, self._examples)
+        found = slowdown_of_two(runs, lane, 1, rounds, 1, cores)
+        return max(1.0, found) / max(1.0, 2 * self._profile.share(0, 1, lane))
 
 
 class GpuSite(Site[Pollable]):

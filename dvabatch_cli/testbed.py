@@ -58,12 +58,17 @@ class SimulatedBed:
         schedule: Schedule,
         trace: IO[str] | None = None,
         pace: Callable[[int], float] | None = None,
+        disturbance: float = 1.0,
     ) -> Result:
-        """With `pace`, everything takes that many times as long, which nobody tells the machine: as on a real host."""
+        """With `pace`, everything takes that many times as long, and with `disturbance` launches beside each other do, which
+        nobody tells the machine: as on a real host."""
         machine = _machine(self._config, self._profile, contender)
         recorder = None if trace is None else Recorder(machine, trace)
         faults = faults_of(self._config, schedule.seed)
-        driver = SimulatedDriver(machine, recorder, timeout_ns=timeout_ns(self._config), faults=faults, pace=pace)
+        device = self._profile if disturbance == 1.0 else self._profile.at_disturbance(disturbance)
+        driver = SimulatedDriver(
+            machine, recorder, device, timeout_ns=timeout_ns(self._config), faults=faults, pace=pace
+        )
         journal = driver.run(
             schedule.arrivals_ns, schedule.lengths, deadline_ns(self._config), self._config.load.max_concurrency
         )
@@ -102,11 +107,14 @@ class RealBed:
         self.display: Display | None = None  # what shows a run while it goes on
 
     def run(self, contender: Contender, point: LoadPoint, schedule: Schedule, trace: IO[str] | None = None) -> Result:
+        twin = self._config.checks.twin
+        disturbed_before = self._site.disturbance() if twin else None
         self._warm_up(schedule)
         self._site.settle()
         before = None if self._watch is None else self._watch.look()
-        lone = LoneLaunches(self._profile) if self._config.checks.twin else None
+        lone = LoneLaunches(self._profile) if twin else None
         machine, observer, befell = self._serve(contender, schedule, trace, lone)
+        disturbed_after = None if disturbed_before is None else self._site.disturbance()
         gpu = None if self._watch is None or before is None else self._watch.compare(before)
         graphs = self._site.facts() or None
         lengths = schedule.lengths
@@ -125,7 +133,8 @@ class RealBed:
         held_back = held_back_of(self._config, observer.journal)
         return Result(
             measured, dict(observer.journal.reasons), correctness, len(wrong), graphs, gpu, held_back,
-            None if lone is None else lone.speed, None if lone is None else lone.pace(), befell,
+            None if lone is None else lone.speed, None if lone is None else lone.pace(),
+            None if disturbed_before is None or disturbed_after is None else (disturbed_before, disturbed_after), befell,
         )  # fmt: skip
 
     def _warm_up(self, schedule: Schedule) -> None:

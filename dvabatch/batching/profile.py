@@ -200,6 +200,27 @@ class Profile:
             None if self.crowding is None else [of_lane.by_size for of_lane in self.crowding],
         )
 
+    def at_disturbance(self, factor: float) -> Profile:
+        """The profile of a machine on which two launches beside each other take `factor` times as long, by their shares.
+
+        Two of a share of half the device or less do not slow each other down: they are as two that fill it.
+        """
+
+        def more(share: Curve) -> Curve:
+            return Curve(tuple([(x, min(1.0, factor * max(0.5, u))) for x, u in share.points]))
+
+        return Profile(
+            self.name,
+            self.lanes,
+            [[StageCurves(stage.latency_ms, more(stage.share)) for stage in lane] for lane in self.curves],
+            self.whole,
+            self.batch_sizes,
+            self.costs,
+            self._slowdown,
+            self.source,
+            None if self.crowding is None else [of_lane.by_size for of_lane in self.crowding],
+        )
+
     def to_table(self) -> dict[str, object]:
         """The JSON form, from which `from_table` makes an equal profile."""
 

@@ -10,7 +10,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, BrokenBarrierError
 
+from dvabatch.batching.place import Place
+from dvabatch.runtime.stage_runs import StageRuns
 from engines.cores import stay_on
+
+
+def slowdown_of_two(runs: StageRuns, lane: int, size: int, rounds: int, turns: int, cores: Sequence[int] = ()) -> float:
+    """By how much two batches of this size slow each other down, at whatever stages they are; in the first two buffer sets."""
+    places = [Place(index, 0, size) for index in (0, 1)]
+    for place in places:
+        runs.fill(place, lane)
+    return slowdown_beside(
+        lambda batch, stage: runs.timed_ns(stage, places[batch], lane), len(runs), rounds, turns, cores
+    )
 
 
 def slowdown_beside(

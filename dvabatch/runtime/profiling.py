@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from statistics import mean, median
 from typing import TypeAlias
 
@@ -29,11 +28,12 @@ from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
 from dvabatch.batching.view import View
 from dvabatch.runtime.arrivals import PullArrivals
-from dvabatch.runtime.beside import slowdown_beside
+from dvabatch.runtime.beside import slowdown_of_two
 from dvabatch.runtime.journal import Journal, Outcome
 from dvabatch.runtime.launcher import Launcher
 from dvabatch.runtime.loops import round_ns
 from dvabatch.runtime.observers import JournalObserver
+from dvabatch.runtime.stage_runs import StageRuns
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch.runtime.threaded import ThreadedDriver
 from engines.base import Array, StageEngine
@@ -135,6 +135,7 @@ class Profiler:
         """`examples[lane]` is an input batch of 1, as long as its lane; the table needs a buffer set for each executor."""
         self._name = name
         self._stages = stages
+        self._runs = StageRuns(stages, table, examples)
         self._whole = whole
         self._table = table
         self._limits = limits
@@ -190,35 +191,15 @@ class Profiler:
         length = self._limits.lanes[lane]
         return "" if length is None else f"length {length}, "
 
-    def _fill(self, place: Place, lane: int) -> None:
-        """Real rows everywhere: the example, run through all stages."""
-        self._write_inputs(place, lane)
-        self._run_chain(place, lane)
-
-    def _write_inputs(self, place: Place, lane: int) -> dict[str, Array]:
-        inputs = dict(self._table.rows(place, lane, self._table.layout.inputs))
-        for name, rows in inputs.items():
-            rows[...] = self._examples[lane][name]
-        return inputs
-
-    def _run_chain(self, place: Place, lane: int) -> None:
-        for stage in range(len(self._stages)):
-            self._run_stage(stage, place, lane)
-
-    def _run_stage(self, stage: int, place: Place, lane: int) -> None:
-        layout = self._table.layout
-        inputs = self._table.rows(place, lane, layout.reads[stage])
-        self._stages[stage].run(inputs, self._table.rows(place, lane, layout.writes[stage]))
-
     def _time_stages(self, lane: int, size: int, times: _Times) -> None:
         """Adds nanoseconds of each stage and of the whole model, interleaved."""
         place = Place(0, 0, size)
-        inputs = {name: rows.copy() for name, rows in self._write_inputs(place, lane).items()}
+        inputs = {name: rows.copy() for name, rows in self._runs.write_inputs(place, lane).items()}
         outputs = {
             name: rows.copy() for name, rows in self._table.rows(place, lane, self._table.layout.outputs).items()
         }
         if not times.whole_ns:  # not counted: the first run of a shape finds room for it
-            self._run_chain(place, lane)
+            self._runs.run_chain(place, lane)
             once_s = self._timed(lambda: self._whole.run(inputs, outputs)) / _NS_PER_S
         else:
             once_s = median(times.whole_ns) / _NS_PER_S
@@ -226,7 +207,7 @@ class Profiler:
         repeats = max(effort.least, min(effort.most, math.ceil(effort.budget_s / (2 * once_s))))
         for _ in range(math.ceil(repeats / _PASSES)):
             for stage, of_stage in enumerate(times.stages_ns):
-                of_stage.append(self._timed(lambda stage=stage: self._run_stage(stage, place, lane)))  # type: ignore[misc]
+                of_stage.append(self._runs.timed_ns(stage, place, lane))
             times.whole_ns.append(self._timed(lambda: self._whole.run(inputs, outputs)))
 
     @property
@@ -249,14 +230,7 @@ class Profiler:
             self._progress(f"running two at once, batch {size} {turn}")
             once_s = times[lane, size].whole_ms / 1e3
             rounds = math.ceil(self._effort.rounds(once_s, 2) / stages)
-            places = [Place(index, 0, size) for index in (0, 1)]
-            for place in places:
-                self._fill(place, lane)
-
-            def timed_ns(batch: int, stage: int, places: Sequence[Place] = places) -> int:
-                return self._timed(partial(self._run_stage, stage, places[batch], lane))
-
-            slowed.append(slowdown_beside(timed_ns, stages, rounds, _TURNS_BESIDE, self._cores))
+            slowed.append(slowdown_of_two(self._runs, lane, size, rounds, _TURNS_BESIDE, self._cores))
 
     def _time_concurrency(
         self, draft: Profile, beside: Mapping[int, Sequence[float]]
@@ -299,11 +273,11 @@ class Profiler:
         """What a launch, a boundary and a copied row cost, through the driver of a real run."""
         self._progress("timing launches, boundaries and copies")
         place = Place(0, 0, 1)
-        self._fill(place, 0)
+        self._runs.fill(place, 0)
         one_by_one, boundaries = Normal(FillOrWait(1, 0, 1)), max(1, len(self._stages) - 1)
         launch_ns, wake_ns, boundary_ns = [], [], []
         for _ in range(_TURNS):  # what is compared takes turns: a host's speed drifts
-            direct_ns = median(self._timed(lambda: self._fill(place, 0)) for _ in range(self._effort.least))
+            direct_ns = median(self._timed(lambda: self._runs.fill(place, 0)) for _ in range(self._effort.least))
             busy_ns = self._through_driver(draft, one_by_one, None)
             lone_ns = self._through_driver(draft, one_by_one, direct_ns)
             steps_ns = self._through_driver(draft, OneByOne(), direct_ns)
@@ -352,7 +326,7 @@ class Profiler:
             return 0
         rows = min(4, self._limits.max_batch)
         for buffer_set in (0, 1):
-            self._fill(Place(buffer_set, 0, rows), 0)
+            self._runs.fill(Place(buffer_set, 0, rows), 0)
         times = [
             median(
                 self._timed(lambda stage=stage: self._table.copy(Copy(Place(0, 0, rows), Place(1, 0, rows), stage, 0)))  # type: ignore[misc]

@@ -184,6 +184,18 @@ def test_a_curve_needs_rising_points(points: tuple[tuple[float, float], ...]) ->
         Curve(points)
 
 
+def test_more_disturbance_slows_down_what_runs_at_once_and_nothing_alone() -> None:
+    stage = {"latency_ms": {"1": 1.0, "4": 2.0}, "share": {"1": 0.4, "4": 0.9}}
+    usual = Profile.from_table({"stages": [stage], "cores": 2, "wake_us": 50})
+    more = usual.at_disturbance(1.25)
+    assert [more.share(0, batch, 0) for batch in (1, 4)] == [0.625, 1.0]
+    assert [more.stage_ns(0, batch, 0) for batch in (1, 4)] == [usual.stage_ns(0, batch, 0) for batch in (1, 4)]
+    assert more.costs == usual.costs
+    assert more.slowdown(2 * more.share(0, 1, 0)) == 1.25
+    same = usual.at_disturbance(1.0)
+    assert same.slowdown(2 * same.share(0, 1, 0)) == usual.slowdown(2 * usual.share(0, 1, 0)) == 1.0
+
+
 def test_another_speed_stretches_every_time_and_no_share() -> None:
     table = {
         "stages": [{"latency_ms": {"1": 1.0, "4": 2.0}, "share": {"1": 0.25, "4": 1.0}}],

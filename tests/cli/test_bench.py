@@ -63,7 +63,10 @@ def test_a_point_has_a_twin_in_simulation_at_the_speed_of_the_host(workshop: Pat
     [run] = report_of(tmp_path / "out")["runs"]
     first, second = run["twin"]["speed"]
     assert min(first, second) > 0
-    assert run["twin"]["steady"] == (abs(second - first) <= 0.1 * min(first, second))
+    before, after = run["twin"]["disturbance"]
+    assert min(before, after) > 0.5
+    speeds, disturbances = abs(second - first) / min(first, second), abs(after - before) / min(before, after)
+    assert run["twin"]["steady"] == (speeds <= 0.1 and disturbances <= 0.05)
     assert run["twin"]["operations"]["new"] > 0 < run["twin"]["response_ms"]["mean"]
 
 

@@ -77,6 +77,7 @@ class _StageUse(TypedDict):
 
 class _Twin(TypedDict):
     speed: _Interval | None
+    disturbance: NotRequired[_Interval | None]
     steady: _Flag
 
 

@@ -105,21 +105,33 @@ def _unsteady(runs: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> l
     parts = []
     paced = [run for run in runs if run.get("twin") and run["twin"]["speed"]]
     unsteady = [run for run in paced if not run["twin"]["steady"]]
-    changes = [_change(*run["twin"]["speed"]) for run in paced]
+    changes = [max(_change(*both) for both in _shown(run["twin"])) for run in paced]
     if unsteady:
-        rows = [[*_who(run, labels), " then ".join(number(each) for each in run["twin"]["speed"])] for run in unsteady]
+        rows = [
+            [*_who(run, labels), "; ".join(" then ".join(map(number, both)) for both in _shown(run["twin"]))]
+            for run in unsteady
+        ]
         parts.append(
             paragraph(
                 joined(
                     (
                         mark(f"At {len(unsteady)} of {len(runs)} runs the host was unsteady", "warn"),
-                        f": the time of lone launches over the profile's changed by up to {share(max(changes))} from the first"
-                        " half to the second.",
+                        f": the time of lone launches, or of two beside each other, over the profile's changed by up to "
+                        f"{share(max(changes))} meanwhile.",
                     )
                 )
             )
         )
-        parts.append(folded("Which runs", _table("Unsteady runs", "speed in the first half, then in the second", rows)))
+        parts.append(
+            folded(
+                "Which runs",
+                _table(
+                    "Unsteady runs",
+                    "lone launches in the first half, then in the second; two at once before, then after",
+                    rows,
+                ),
+            )
+        )
     elif changes:
         parts.append(paragraph(f"The host was steady: its speed changed by {share(max(changes))} at most over a run."))
     gpu = [run["gpu"] for run in runs if run.get("gpu")]
@@ -139,6 +151,11 @@ def _unsteady(runs: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> l
             )
         )
     return parts
+
+
+def _shown(twin: Mapping[str, Any]) -> list[Sequence[float]]:
+    """What the host showed twice: its speed, and how two launches disturb each other, where that is known."""
+    return [both for both in (twin["speed"], twin.get("disturbance")) if both]
 
 
 def _change(before: float, after: float) -> float:

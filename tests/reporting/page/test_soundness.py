@@ -35,15 +35,16 @@ def test_saturation_is_a_finding_and_folded_where_it_is_long(whole: dict[str, An
 
 
 def test_an_unsteady_host_and_clocks_are_told(small: dict[str, Any]) -> None:
-    small["runs"][0]["twin"] = {"speed": [1.0, 1.3], "steady": False}
+    small["runs"][0]["twin"] = {"speed": [1.0, 1.3], "disturbance": [1.0, 1.02], "steady": False}
     small["runs"][1]["gpu"] = {"clocks_changed": True, "throttled": None}
     text = told(small)
     assert "At 1 of 3 runs the host was unsteady" in text
-    assert "changed by up to 30 % from the first half to the second" in text
-    assert "1.000 then 1.300" in text
+    assert "changed by up to 30 % meanwhile" in text
+    assert "1.000 then 1.300; 1.000 then 1.020" in text
     assert "The GPU's clocks changed during 1 of 1 runs" in text
     assert "held down" not in text
-    small["runs"][0]["twin"]["steady"] = True
+    small["runs"][0]["twin"] = {"speed": [1.0, 1.01], "disturbance": [1.0, 1.09], "steady": False}
+    assert "changed by up to 9 % meanwhile" in told(small)
     small["runs"][0]["twin"] = {"speed": [1.0, 0.96], "steady": True}
     small["runs"][2]["twin"] = {"speed": None, "steady": False}  # too few launches to tell
     assert "The host was steady: its speed changed by 4.17 % at most over a run." in told(small)
