@@ -30,7 +30,7 @@ from dvabatch_cli.wiring import limits_of
 from dvabatch_cli.workspace import read_table
 from engines.cache import default_root
 
-BATCHES = (4, 8, 16, 32)
+BATCHES = (2, 4, 8, 16, 32)
 DELAYS_OF_WHOLE = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2)
 _SEED = 77_003
 _BEYOND = 1000.0  # the bound of the last setting, which serves whatever comes

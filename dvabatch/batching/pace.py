@@ -18,6 +18,7 @@ _DEVIATIONS: Final = 5.0  # of what steady arrivals would show: what lies above 
 _MOST: Final = 0.85  # of a burst's load: a mean over so few arrivals, at its highest, is above what it estimates
 _BACK: Final = 0.5  # of a burst's load: above it in an instant, the burst is back
 _GONE: Final = 0.15  # and below it in the quick mean, it is gone
+_AGED: Final = 40.0  # time constants, after which what came before the first arrival would not count in any digit
 _REMEMBERED: Final = 6.0  # how long a burst is expected back, in time constants of the long mean
 
 
@@ -135,5 +136,8 @@ class _Mean:
             self._decayed_ns *= math.exp((self._then_ns - now_ns) / self.tau_ns)
             self._then_ns = now_ns
         self._decayed_ns += fresh_ns
-        span_ns = self.tau_ns * -math.expm1((self._since_ns - now_ns) / self.tau_ns)
+        age_ns = now_ns - self._since_ns
+        if age_ns > _AGED * self.tau_ns:
+            return self._decayed_ns / self.tau_ns
+        span_ns = self.tau_ns * -math.expm1(-age_ns / self.tau_ns)
         return self._decayed_ns / max(span_ns, self.tau_ns / 4)

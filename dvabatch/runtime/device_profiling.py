@@ -37,6 +37,7 @@ from engines.base import Array
 
 _SHARE_FLOOR = 0.05
 _POOL_ROWS = 64  # payloads, as many as the pool of a run has
+_NS_PER_S = 1e9
 _DEEP = 12  # chains queued on each track
 _ALIKE = 0.1  # sums of shares that differ by less tell of the same point of the slowdown curve
 _OFFERED = (
@@ -50,7 +51,8 @@ class DeviceEffort:
 
     budget_s: float = 0.03
     rounds: int = 5
-    queries: int = 60  # lone ones, for what a launch and a boundary cost
+    queries: int = 60  # in a queue that never runs dry, for what a launch costs
+    light_s: float = 1.0  # of queries that mostly find everything idle, for what waking and a boundary cost
     cycles: int = 16  # of as many batches as run at once, for what is served at best
     launches: int = 160  # that begin at random, for each number that may run at once
 
@@ -291,11 +293,20 @@ class DeviceProfiler:
         return max(0, round(extra_ns[few] - few * row_ns)), round(row_ns)
 
     def _lone_ns(self, draft: Profile, policy: Policy) -> float:
-        """Median response of lone queries through an idle runtime."""
-        gap_ns = 3 * draft.span_ns(0, self._limits.last_stage, 1, 0) + NS_PER_MS
-        arrivals_ns = [gap_ns * index for index in range(self._effort.queries)]
-        spent_ns = self._through_driver(draft, policy, 1, arrivals_ns, 0) - np.asarray(arrivals_ns)
-        return float(np.median(spent_ns[self._unsettled(len(spent_ns)) :]))
+        """Median response of queries that find the runtime idle, under a light load that lasts.
+
+        A device that has just been at work answers sooner than one that has had little to do for some hundred milliseconds, and
+        the longer it rests between two queries, the longer the next one takes: by a fifth on a small network. So they come at
+        random, as in a run.
+        """
+        gap_ns = 4 * draft.span_ns(0, self._limits.last_stage, 1, 0)
+        count = max(10, round(self._effort.light_s * _NS_PER_S / gap_ns))
+        arrivals_ns = np.asarray(random_arrivals_ns(count, gap_ns, seed=1))
+        done_ns = self._through_driver(draft, policy, 1, arrivals_ns.tolist(), 0)
+        settled = self._unsettled(count)
+        spent_ns = (done_ns - arrivals_ns)[settled:]
+        lone = arrivals_ns[settled:] > np.maximum.accumulate(done_ns)[settled - 1 : -1]
+        return float(np.median(spent_ns[lone] if lone.any() else spent_ns))
 
     def _queued_ns(self, draft: Profile, policy: Policy, batch: int, at_once: int = 1, lane: int = 0) -> float:
         """How long each of a queue of batches takes to come round, of which `at_once` are always under way."""

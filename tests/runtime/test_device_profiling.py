@@ -13,7 +13,7 @@ from dvabatch.runtime.shapes import lay_out_modules
 from tests.runtime.fake_device import FakeDevice, FakeModule
 from tests.runtime.rig import quick_table, token_of
 
-EFFORT = DeviceEffort(budget_s=0.0005, rounds=1, queries=6, cycles=6, launches=20)
+EFFORT = DeviceEffort(budget_s=0.0005, rounds=1, queries=6, cycles=6, launches=20, light_s=0.0)
 STAGES, MAX_BATCH = 2, 4
 
 

@@ -65,7 +65,8 @@ class Auto:
     def plan(self, view: View) -> Iterator[Operation]:
         present = view.waiting.count + sum([batch.size for batch in view.batches])
         setting = self.setting(view.utilization(), present)
-        busy = self._busy(view)
+        # What the device has to do is summed up only for who asks: most instants are arrivals, and entry by count does not.
+        busy = self._busy(view) if setting.in_room or view.ready else 0.0
         for batch in view.ready:
             if batch.tail is not None:
                 tail = view.batch_by_id[batch.tail]
