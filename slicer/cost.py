@@ -18,6 +18,23 @@ MIN_SEGMENTS = 24
 # network, a text detector and a transformer get about the shares of the whole that they are measured at.
 _FLOP_NS = 1 / 40
 _BYTE_NS = 1 / 8
+# What engines compute together with the operator before it, and as a kernel of its own behind a cut.
+_ACTIVATIONS = frozenset(
+    {
+        "Relu",
+        "LeakyRelu",
+        "PRelu",
+        "Clip",
+        "Elu",
+        "Selu",
+        "Celu",
+        "Sigmoid",
+        "HardSigmoid",
+        "HardSwish",
+        "Tanh",
+        "Softplus",
+    }
+)
 # Times for each row: weights are read once a batch, so less than once a row; but from main memory, where most of the
 # rest is still in a cache.
 _WEIGHTS_READ = 0.75
@@ -65,16 +82,30 @@ def _bytes(graph: Graph, name: str) -> int:
     return int(np.prod(constant.dims, dtype=np.int64)) * itemsize
 
 
+def _parts_activation(graph: Graph, found: Frontier, position: int) -> bool:
+    """Whether the next node but completes what the one before it computed, and the cut behind it carries no more."""
+    node, made = graph.data_nodes[position], graph.data_nodes[position - 1].writes
+    return (
+        node.op in _ACTIVATIONS
+        and node.reads[:1] == made[:1]
+        and position + 1 in found.legal
+        and found.cuts[position + 1].alive_bytes_per_row <= found.cuts[position].alive_bytes_per_row
+    )
+
+
 def candidates(graph: Graph, tensors: Mapping[str, Tensor], found: Frontier, stages: int) -> tuple[int, ...]:
     """Legal positions worth timing: the one with the fewest bytes in each bucket of equal estimated time.
 
-    Enough of them for `stages`, where the model has that many legal cuts.
+    None lies between an operator and its activation, where the position behind it is as good. Enough of them for `stages`,
+    where the model has that many legal cuts.
     """
     ends = np.cumsum([estimate_ns(graph, tensors, node) for node in graph.data_nodes])
     total = float(ends[-1]) or 1.0
     buckets = max(MIN_SEGMENTS, SEGMENTS_PER_STAGE * stages)
     best: dict[int, tuple[int, float, int]] = {}
     for position in found.legal:
+        if _parts_activation(graph, found, position):
+            continue
         at = float(ends[position - 1]) / total * buckets
         bucket = min(int(at), buckets - 1)
         # Fewest bytes; then nearest to the middle of the bucket, which spaces the candidates out.

@@ -131,9 +131,8 @@ def build(
             known.combine(config.create_timing_cache(_timings(timing)), ignore_mismatch=False)
         _keep(timing, bytes(known.serialize()))
         engine = trt.Runtime(complaints.logger).deserialize_cuda_engine(bytes(plan))
-        (folder / LAYERS_FILE).write_text(
-            engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
-        )
+        layers = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+        (folder / LAYERS_FILE).write_text(layers_of(layers))
 
     meta = {
         "stage": label,
@@ -143,6 +142,18 @@ def build(
         "device": device,
     }
     return cache.fetch(engine_key(sha256, ranges, halves, options, device), make, meta)
+
+
+def layers_of(told: str) -> str:
+    """What TensorRT says of an engine's layers, as JSON that others read too.
+
+    It puts control characters between the names of layers that it has fused, as they are. What is no JSON at all is kept under
+    `unreadable`: the engine is none the worse for it.
+    """
+    try:
+        return json.dumps(json.loads(told, strict=False), indent=1)
+    except ValueError:
+        return json.dumps({"unreadable": told})
 
 
 def _pass_halves(trt: Any, network: Any, halves: Mapping[str, Layout]) -> None:

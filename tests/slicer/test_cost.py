@@ -17,6 +17,17 @@ def test_candidates_are_legal_and_always_suffice(analyses: dict[str, Analysis], 
         assert len(picked) >= stages - 1
 
 
+def test_no_candidate_parts_an_operator_from_its_activation(analyses: dict[str, Analysis]) -> None:
+    found = analyses["chain"]
+    nodes, legal = found.graph.data_nodes, found.frontier.legal
+    before = [place for place in legal if nodes[place].op == "Relu" and place + 1 in legal]
+    picked = candidates(found.graph, found.probe.tensors, found.frontier, 2)
+    assert before
+    assert not set(before) & set(picked)
+    # Where there are not enough others, they serve.
+    assert set(candidates(found.graph, found.probe.tensors, found.frontier, len(legal) + 1)) == set(legal)
+
+
 def test_segments_are_estimated_at_the_sum_of_their_nodes(analyses: dict[str, Analysis]) -> None:
     found = analyses["chain"]
     graph, tensors, cuts = found.graph, found.probe.tensors, found.frontier.cuts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from engines.errors import BackendMissingError, EngineError
 from engines.tensorrt import build as building
 from engines.tensorrt.binding import tensorrt
-from engines.tensorrt.build import Layout, engine_key, layout_of, range_of
+from engines.tensorrt.build import Layout, engine_key, layers_of, layout_of, range_of
 from engines.tensorrt.options import Range, TensorRTOptions
 from slicer.manifest import TensorSpec
 from tests.engines.tensorrt.stand_ins import NewError, OldError
@@ -64,6 +65,12 @@ def test_shapes_that_do_not_rise_are_refused(shapes: tuple[Any, Any, Any]) -> No
 def test_impossible_options_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="wanted"):
         TensorRTOptions(**wrong)
+
+
+def test_layers_are_json_whatever_stands_between_their_names() -> None:
+    told = '{"Layers": [{"Name": "conv", "Metadata": "[ONNX Layer: conv]\x1e[ONNX Layer: relu]"}]}'
+    assert json.loads(layers_of(told)) == json.loads(told, strict=False)
+    assert json.loads(layers_of("no layers"))["unreadable"] == "no layers"
 
 
 def test_a_key_names_all_that_an_engine_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
