@@ -1,0 +1,113 @@
+"""`python -m tests.bench.fidelity results/NAME`: what the simulator says, by the profile in a report, over what was measured.
+
+Every run of the report is simulated once more, on the same schedule: mean and p99 by policy and load. A folder is called as its
+config is.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from dvabatch.batching.profile import Profile
+from dvabatch.reporting.summary import summarise
+from dvabatch_cli.config import Config, load_config
+from dvabatch_cli.config.policies import AnyPolicy, PolicySection
+from dvabatch_cli.testbed import SimulatedBed
+from dvabatch_cli.wiring import contender_of, load_points
+
+_POLICY: TypeAdapter[AnyPolicy] = TypeAdapter(PolicySection)
+_COSTS = (
+    "launch_us",
+    "boundary_us",
+    "copy_us_per_row",
+    "transfer_us_per_row",
+    "wake_us",
+    "bounce_us",
+    "bounce_us_per_row",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """One run: simulated over measured, and the measured mean in milliseconds."""
+
+    policy: str
+    utilization: float
+    mean: float
+    p99: float | None
+    measured_ms: float
+    saturated: bool
+    valid: bool
+
+    @property
+    def line(self) -> str:
+        p99 = "n/a" if self.p99 is None else f"{self.p99:.3f}"
+        marks = " saturated" * self.saturated + " INVALID" * (not self.valid)
+        told = f"{self.policy:24} {self.utilization:4.0%}  mean {self.mean:.3f}  p99 {p99}"
+        return f"{told}  of {self.measured_ms:.3f} ms{marks}"
+
+
+def profile_in(report: Mapping[str, Any]) -> Profile:
+    """The profile that a report's runs stood on."""
+    facts = report["profile"]
+    lanes = list(dict.fromkeys(stage["lane"] for stage in facts["stages"]))
+
+    def part(lane: int | None) -> dict[str, Any]:
+        stages = [
+            {key: stage[key] for key in ("latency_ms", "share")} for stage in facts["stages"] if stage["lane"] == lane
+        ]
+        own = {
+            key: facts[key] if lane is None else facts[key][str(lane)]
+            for key in ("whole", "crowding")
+            if facts.get(key)
+        }
+        return {"stages": stages, **own}
+
+    table: dict[str, Any] = {"name": report["name"], "one_host": bool(facts.get("one_host"))}
+    table |= {cost: facts[cost] for cost in _COSTS if facts.get(cost)}
+    table |= {key: facts[key] for key in ("slowdown", "cores") if facts.get(key)}
+    table |= part(None) if lanes == [None] else {"lanes": {str(lane): part(lane) for lane in lanes}}
+    return Profile.from_table(table)
+
+
+def ratios(report: Mapping[str, Any], config: Config) -> Iterator[Ratio]:
+    """Every run once more, in virtual time; `config` is that which the report names, with the report's load."""
+    profile = profile_in(report)
+    points = {point.utilization: point for point in load_points(config, report["profile"]["capacity_rps"])}
+    bed = SimulatedBed(config, profile)
+    for run in report["runs"]:
+        load, measured = run["load"], run["response_ms"]
+        point = points[load["utilization"]]
+        contender = contender_of(_POLICY.validate_json(json.dumps(run["policy"])), profile)
+        again = summarise(bed.run(contender, point, point.schedule(config, load["seed"])).measured)["response_ms"]
+        tail = again["p99"] / measured["p99"] if again["p99"] and measured["p99"] else None
+        yield Ratio(
+            contender.name, load["utilization"], again["mean"] / measured["mean"], tail, measured["mean"],
+            run["saturated"], run["valid"],
+        )  # fmt: skip
+
+
+def main(folder: Path) -> None:
+    report = json.loads((folder / "report.json").read_text())
+    load = {key: value for key, value in report["config"]["load"].items() if value is not None}
+    config = load_config(folder.name, (f"load={json.dumps(load)}",))
+    found = sorted(ratios(report, config), key=lambda each: (each.utilization, each.policy))
+    for each in found:
+        print(each.line)
+    for utilization in sorted({each.utilization for each in found}):
+        here = [each for each in found if each.utilization == utilization and each.valid and not each.saturated]
+        if here:
+            far = max(here, key=lambda each: abs(each.mean - 1))
+            mean = sum(each.mean for each in here) / len(here)
+            print(f"{utilization:4.0%}  {len(here)} runs, mean {mean:.3f}, farthest {far.mean:.3f} ({far.policy})")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
