@@ -14,30 +14,23 @@ from itertools import combinations
 from statistics import median
 
 import numpy as np
-import numpy.typing as npt
 
 from dvabatch.batching.commands import Copy
 from dvabatch.batching.costs import Costs
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.limits import Limits
-from dvabatch.batching.machine import Machine, Policy
 from dvabatch.batching.place import Place
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
-from dvabatch.runtime.arrivals import PullArrivals
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
-from dvabatch.runtime.journal import Journal
-from dvabatch.runtime.loops import Alike, random_arrivals_ns, round_ns, slowdown_at_once, usual_ns
-from dvabatch.runtime.observers import JournalObserver
-from dvabatch.runtime.polling import PollingDriver
-from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, check_answered, curve
+from dvabatch.runtime.driven import Driven
+from dvabatch.runtime.loops import Alike, random_arrivals_ns, slowdown_at_once, usual_ns
+from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
 from engines.base import Array
 
 _SHARE_FLOOR = 0.05
-_POOL_ROWS = 64  # payloads, as many as the pool of a run has
-_NS_PER_S = 1e9
 _DEEP = 12  # chains queued on each track
 _ALIKE = 0.1  # sums of shares that differ by less tell of the same point of the slowdown curve
 _OFFERED = (
@@ -81,10 +74,9 @@ class DeviceProfiler:
         self._whole = whole
         self._limits = limits
         self._examples = examples
-        self._payloads = payloads or examples
         self._effort = effort or DeviceEffort()
         self._progress = progress
-        self._pools: dict[int, list[dict[str, Array]]] = {}  # by lane
+        self._driven = Driven(self._launcher, self._table, limits, payloads or examples)
 
     def measure(self) -> ProfileRun:
         """The whole profile."""
@@ -202,9 +194,9 @@ class DeviceProfiler:
         points: list[tuple[float, float]] = []
         for count in self._counts:
             policy = Normal(FillOrWait(size, 0, count))
-            cycle_ns = self._queued_ns(draft, policy, size, count, lane)
+            cycle_ns = self._driven.queued_ns(draft, policy, size, self._effort.cycles * count, count, lane)
             arrivals_ns = random_arrivals_ns(self._effort.launches, cycle_ns / count / _OFFERED, seed=count)
-            spent_ns = self._through_driver(draft, policy, size, arrivals_ns, lane) - np.asarray(arrivals_ns)
+            spent_ns = self._driven.done_ns(draft, policy, size, arrivals_ns, lane) - np.asarray(arrivals_ns)
             points.append((count, slowdown_at_once(usual_ns(spent_ns), arrivals_ns, alike, count, points)))
         return Curve(tuple(points))
 
@@ -248,10 +240,10 @@ class DeviceProfiler:
         direct_ns = draft.span_ns(0, self._limits.last_stage, 1, 0)
         most = self._limits.max_batch
         one_by_one = Normal(FillOrWait(1, 0, 1))
-        busy_ns = self._queued_ns(draft, one_by_one, 1)
-        lone_ns = self._lone_ns(draft, one_by_one)
-        full_ns = self._queued_ns(draft, Normal(FillOrWait(most, 0, 1)), most)
-        steps_ns = self._lone_ns(draft, OneByOne())
+        busy_ns = self._driven.queued_ns(draft, one_by_one, 1, self._effort.queries)
+        lone_ns = self._driven.lone_ns(draft, one_by_one, self._effort.light_s)
+        full_ns = self._driven.queued_ns(draft, Normal(FillOrWait(most, 0, 1)), most, self._effort.queries)
+        steps_ns = self._driven.lone_ns(draft, OneByOne(), self._effort.light_s)
         boundaries = max(1, self._limits.last_stage)
         row_ns = 0.0
         if most > 1:
@@ -291,59 +283,6 @@ class DeviceProfiler:
             extra_ns[rows] = NS_PER_MS * sum(of_stages) / len(of_stages)
         row_ns = max(0.0, (extra_ns[many] - extra_ns[few]) / (many - few)) if many > few else 0.0
         return max(0, round(extra_ns[few] - few * row_ns)), round(row_ns)
-
-    def _lone_ns(self, draft: Profile, policy: Policy) -> float:
-        """Median response of queries that find the runtime idle, under a light load that lasts.
-
-        A device that has just been at work answers sooner than one that has had little to do for some hundred milliseconds, and
-        the longer it rests between two queries, the longer the next one takes: by a fifth on a small network. So they come at
-        random, as in a run.
-        """
-        gap_ns = 4 * draft.span_ns(0, self._limits.last_stage, 1, 0)
-        count = max(10, round(self._effort.light_s * _NS_PER_S / gap_ns))
-        arrivals_ns = np.asarray(random_arrivals_ns(count, gap_ns, seed=1))
-        done_ns = self._through_driver(draft, policy, 1, arrivals_ns.tolist(), 0)
-        settled = self._unsettled(count)
-        spent_ns = (done_ns - arrivals_ns)[settled:]
-        lone = arrivals_ns[settled:] > np.maximum.accumulate(done_ns)[settled - 1 : -1]
-        return float(np.median(spent_ns[lone] if lone.any() else spent_ns))
-
-    def _queued_ns(self, draft: Profile, policy: Policy, batch: int, at_once: int = 1, lane: int = 0) -> float:
-        """How long each of a queue of batches takes to come round, of which `at_once` are always under way."""
-        count = self._effort.queries if at_once == 1 else self._effort.cycles * at_once
-        done_ns = np.sort(self._through_driver(draft, policy, batch, [0] * count, lane))
-        return round_ns(done_ns[self._unsettled(count) :], at_once)
-
-    @staticmethod
-    def _unsettled(count: int) -> int:
-        """Of so many: the first ones met plain launches and their capture."""
-        return count // 3
-
-    def _through_driver(
-        self, draft: Profile, policy: Policy, batch: int, arrivals_ns: Sequence[int], lane: int
-    ) -> npt.NDArray[np.int64]:
-        """When the driver of a real run had answered each of the batches that came at these instants, whole."""
-        machine = Machine(self._limits, draft, policy)
-        length = self._limits.lanes[lane]
-        queries = len(arrivals_ns) * batch
-        lengths = None if length is None else [length] * queries
-        journal = Journal(queries, lengths)
-        driver = PollingDriver(machine, self._table, JournalObserver(journal))
-        pool = self._pool(lane)
-        self._launcher.serve(lambda query_id: pool[query_id % _POOL_ROWS], {})
-        driver.set_anchor(time.perf_counter_ns() + NS_PER_MS)
-        driver.run(self._launcher, PullArrivals([arrivals_ns[index // batch] for index in range(queries)], lengths))
-        check_answered(journal)
-        return np.asarray(journal.done_ns, np.int64)[batch - 1 :: batch]
-
-    def _pool(self, lane: int) -> list[dict[str, Array]]:
-        """Payloads of queries: page-locked neighbours, as in a run, so that a batch of whole ones is one transfer."""
-        pool = self._pools.get(lane)
-        if pool is None:
-            payload = self._payloads[lane].items()
-            rows = {name: self._launcher.pin(np.repeat(value[:1], _POOL_ROWS, axis=0)) for name, value in payload}
-            pool = self._pools[lane] = [{name: of[index] for name, of in rows.items()} for index in range(_POOL_ROWS)]
-        return pool
 
     def _copy_ns(self, place: Place) -> int:
         """Nanoseconds per row moved between sets, over the boundaries."""
