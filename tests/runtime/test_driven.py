@@ -1,0 +1,64 @@
+"""Batches through the driver for timing: what comes, in which order it is answered, and what counts as lone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dvabatch.batching.limits import Limits
+from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.policies.policy import Normal
+from dvabatch.batching.profile import Profile
+from dvabatch.runtime import device_transfers, padding
+from dvabatch.runtime.device_launcher import DeviceLauncher
+from dvabatch.runtime.device_table import DeviceTable
+from dvabatch.runtime.driven import Driven
+from dvabatch.runtime.shapes import lay_out_modules
+from engines.base import Array
+from tests.runtime.fake_device import FakeDevice, FakeModule
+from tests.runtime.rig import quick_table, token_of
+
+STAGES, MAX_BATCH = 2, 4
+
+
+def driven(lanes: tuple[int | None, ...] = (None,), length: int | None = None) -> tuple[Driven, Profile]:
+    profile, tables = quick_table(STAGES, MAX_BATCH, [lane for lane in lanes if lane is not None])
+    limits = Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2, lanes=lanes)
+    device = FakeDevice()
+    modules = [FakeModule(table) for table in tables]
+    examples = [{name: rows[None] for name, rows in token_of(0, lane).items()} for lane in lanes]
+    table = DeviceTable(device, lay_out_modules(modules, examples, ["answer"]), limits.buffer_sets, MAX_BATCH)
+    payloads = [{name: rows[None] for name, rows in token_of(0, length).items()}]
+    return Driven(DeviceLauncher(device, modules, table), table, limits, payloads), profile
+
+
+def test_whole_batches_are_answered_after_they_came_and_in_order() -> None:
+    runs, profile = driven()
+    arrivals_ns = [0, 0, 2_000_000, 4_000_000]
+    done_ns = runs.done_ns(profile, Normal(FillOrWait(3, 0, 1)), 3, arrivals_ns)
+    assert len(done_ns) == len(arrivals_ns)
+    assert (done_ns > np.asarray(arrivals_ns)).all()
+    assert (np.diff(done_ns) > 0).all()
+
+
+def test_a_queue_comes_round_and_lone_queries_answer() -> None:
+    runs, profile = driven()
+    one_by_one = Normal(FillOrWait(1, 0, 1))
+    assert runs.queued_ns(profile, one_by_one, 1, 12) > 0
+    assert runs.lone_ns(profile, one_by_one, 0.0) > 0
+
+
+def test_payloads_that_are_shorter_than_their_lane_are_filled_up_once_as_in_a_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    filled: list[str] = []
+
+    def fill_row(row: Array, value: Array, pad: float, name: str) -> None:
+        filled.append(name)
+        padding.fill_row(row, value, pad, name)
+
+    monkeypatch.setattr(device_transfers, "fill_row", fill_row)
+    runs, profile = driven((8,), length=5)
+    for _ in range(2):
+        runs.done_ns(profile, Normal(FillOrWait(4, 0, 1)), 4, [0] * 40)
+    assert len(filled) == 64, "as many as there are payloads"
