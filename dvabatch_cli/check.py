@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dvabatch_cli.app import app
 from dvabatch_cli.config.find import find_config
+from dvabatch_cli.config.suggest import did_you_mean
 from dvabatch_cli.console import err, one_message, out, print_json, say_next
 from dvabatch_cli.errors import CommandError, Exit
 from dvabatch_cli.figure import RESULTS, From, command_of
@@ -73,8 +74,11 @@ def _rows(file: ClaimsFile, folder: Path) -> tuple[list[dict[str, Any]], dict[st
         if claim.figure in metrics and measured is None:
             if not invalid[claim.figure]:
                 file.refuse(index, metrics[claim.figure])
+            # It may have come of those runs, or be a slip: who reads it can tell.
+            hint = did_you_mean(claim.metric, metrics[claim.figure])
             lacking[claim.figure] = (
-                f"{invalid[claim.figure]} of its runs are invalid, so that {claim.metric} is not known"
+                f"{invalid[claim.figure]} of its runs are invalid, so that {claim.metric} (claims[{index}].metric) is not known"
+                + (f"; {hint}" if hint else "")
             )
         verdict = MISSING if measured is None else HOLDS if claim.holds(measured) else FAILS
         rows.append({**claim.model_dump(mode="json"), "measured": measured, "verdict": verdict})

@@ -66,7 +66,7 @@ def test_a_number_that_invalid_runs_take_away_is_no_unknown_one(results: Path) -
     file.write_text(json.dumps(report))
     done = dvabatch("check", "--claims", written(results, claim()))
     assert done.code == 2
-    assert f"1 of its runs are invalid, so that {METRIC} is not known" in done.err
+    assert f"1 of its runs are invalid, so that {METRIC} (claims[0].metric) is not known" in " ".join(done.err.split())
 
 
 def test_an_unknown_figure_is_refused_where_it_stands(results: Path) -> None:
