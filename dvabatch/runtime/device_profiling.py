@@ -33,9 +33,8 @@ from engines.base import Array
 _SHARE_FLOOR = 0.05
 _DEEP = 12  # chains queued on each track
 _ALIKE = 0.1  # sums of shares that differ by less tell of the same point of the slowdown curve
-_OFFERED = (
-    0.75  # of what is served at best, where launches begin at random: often as many at once as may be, seldom a queue
-)
+# Of what is served at best, where launches begin at random: often as many at once as may be, seldom a queue.
+_OFFERED = 0.75
 
 
 @dataclass(frozen=True, slots=True)
