@@ -2,9 +2,9 @@
 
 With a queue that never runs dry some launches are always under way, each begun as another one ends (a closed loop): that tells
 how many are served at best. It does not tell how they fare in a run. Launches that follow each other so fall into step, one
-finding in the device's cache what another has just brought there, or waiting at the same kernels; on an H200 two of them then
-slow each other down by a third, where two that began at random do so by nearly a half. So what is measured are launches that
-begin at random (an open loop), and what is sought is the slowdown with which a simulated device answers them as late.
+finding in the device's cache what another has just brought there, or waiting at the same kernels (why is not proven). Simulated
+by such slowdowns, runs on an H200 came out too fast by a tenth and more wherever launches met. So what is measured are launches
+that begin at random (an open loop), and what is sought is the slowdown with which a simulated device answers them as late.
 """
 
 from __future__ import annotations
