@@ -57,7 +57,8 @@ def pairs(report: Mapping[str, Any]) -> list[Pair]:
 def fidelity_metrics(found: Mapping[str, Sequence[Pair]]) -> dict[str, float]:
     """`mean.resnet_152.normal.30` and the like: ratios. `worst_mean` and `worst_p99`: the largest distance from 1.
 
-    Points whose measurement is invalid, or whose host was unsteady, stand in no `worst`; `left_out` counts them.
+    Points whose measurement is invalid, or whose host was unsteady, stand in no `worst`; `left_out` counts them. Nor does a
+    point with too few answers for a p99 stand in `worst_p99`; `without_p99` counts those.
     """
     metrics: dict[str, float] = {}
     for number in _WHAT:
@@ -73,7 +74,9 @@ def fidelity_metrics(found: Mapping[str, Sequence[Pair]]) -> dict[str, float]:
                     distances.append(abs(ratio - 1))
         if distances:
             metrics[f"worst_{number}"] = max(distances)
-    metrics["left_out"] = float(sum(pair.left_out for each in found.values() for pair in each))
+    every = [pair for each in found.values() for pair in each]
+    metrics["left_out"] = float(sum(pair.left_out for pair in every))
+    metrics["without_p99"] = float(sum(pair.ratio("p99") is None for pair in every))
     return metrics
 
 

@@ -27,7 +27,7 @@ def test_a_ratio_is_simulated_over_measured(twinned: dict[str, Any]) -> None:
     assert metrics["worst_mean"] == pytest.approx(0.1)
     assert metrics["worst_p99"] == pytest.approx(0.2)
     assert metrics["mean.queue.load_dva.30"] == pytest.approx(0.9)
-    assert metrics["left_out"] == 0
+    assert (metrics["left_out"], metrics["without_p99"]) == (0, 0)
 
 
 def test_the_worst_is_the_one_farthest_from_1_on_either_side(twinned: dict[str, Any]) -> None:
@@ -45,10 +45,12 @@ def test_an_invalid_measurement_decides_nothing_and_is_counted(twinned: dict[str
     assert metrics["left_out"] == 1
 
 
-def test_a_percentile_that_is_not_there_has_no_ratio(twinned: dict[str, Any]) -> None:
+def test_a_percentile_that_is_not_there_has_no_ratio_and_is_counted(twinned: dict[str, Any]) -> None:
     for run in twinned["runs"]:
         run["twin"]["response_ms"]["p99"] = None
-    assert "worst_p99" not in fidelity_metrics({"queue": pairs(twinned)})
+    metrics = fidelity_metrics({"queue": pairs(twinned)})
+    assert "worst_p99" not in metrics
+    assert metrics["without_p99"] == 20
 
 
 def test_a_host_that_changed_its_speed_decides_nothing_and_is_counted(twinned: dict[str, Any]) -> None:
