@@ -8,12 +8,16 @@ from __future__ import annotations
 from typing import Protocol
 
 from dvabatch.batching.events import Event
-from dvabatch.runtime.driver import Driver, Starter
+from dvabatch.runtime.driver import Arrivals, Driver, Starter
+from dvabatch.runtime.rehearsal import Rehearsal
 
 _LONGEST_WAIT_NS = 100_000_000  # an interrupt is noticed at least this soon
 # A sleeper wakes this long before it is due, and polls: it may be late by more than the system's timer slack, and what has
 # slept finds cold caches, in which every decision takes several times as long.
 _AWAKE_NS = 5_000_000
+# So long after the last one, decisions are rehearsed: often enough for the caches, seldom enough not to hold up an end.
+_COLD_NS = 50_000
+_BRIEF_NS = 20_000  # a rehearsal may take so long, and is not begun shortly before something is due
 
 
 class Pollable(Starter, Protocol):
@@ -26,14 +30,36 @@ class Pollable(Starter, Protocol):
 
 
 class PollingDriver(Driver[Pollable]):
-    """Asks for completions instead of being told."""
+    """Asks for completions instead of being told, and rehearses decisions meanwhile."""
+
+    rehearses: bool = True  # not for a policy with a memory, or one that a lone query waits for in vain
+    _rehearsal: Rehearsal | None = None
+    _warm_until_ns = 0
+
+    @property
+    def rehearsed(self) -> int:
+        """How many queries have passed in rehearsals."""
+        return 0 if self._rehearsal is None else self._rehearsal.queries
+
+    def run(self, starter: Pollable, arrivals: Arrivals, *, until_closed: bool = False) -> None:
+        if self.rehearses:
+            self._rehearsal = Rehearsal(self._machine)
+        super().run(starter, arrivals, until_closed=until_closed)
 
     def _ask(self, starter: Pollable, events: list[Event]) -> None:
         if starter.in_flight:
             events.extend(starter.poll())
 
     def _wait(self, starter: Pollable, next_ns: int | None) -> None:
-        if starter.in_flight:
-            return
         due_ns = self._due_in_ns(next_ns)
-        self._sleep(_LONGEST_WAIT_NS if due_ns is None else min(_LONGEST_WAIT_NS, due_ns - _AWAKE_NS))
+        if not starter.in_flight and (due_ns is None or due_ns > _AWAKE_NS):
+            self._sleep(_LONGEST_WAIT_NS if due_ns is None else min(_LONGEST_WAIT_NS, due_ns - _AWAKE_NS))
+        elif self._rehearsal is not None and (due_ns is None or due_ns > _BRIEF_NS):
+            now_ns = self._clock()
+            if now_ns >= self._warm_until_ns:
+                self._rehearsal.play()
+                self._warm_until_ns = now_ns + _COLD_NS
+
+    def _decide(self, starter: Pollable, events: list[Event], now_ns: int) -> None:
+        super()._decide(starter, events, now_ns)
+        self._warm_until_ns = self._clock() + _COLD_NS

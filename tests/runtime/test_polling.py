@@ -29,6 +29,7 @@ from dvabatch.runtime.trace import Recorder, retrace
 from engines.base import Array, StageEngine
 from engines.errors import EngineError
 from tests.engines.tiny import Tiny, images
+from tests.laws.random_policy import RandomPolicy
 from tests.runtime.fake_device import FakeDevice, FakeModule
 from tests.runtime.rig import Keeping, Scripted, quick_table, token_of
 from tests.runtime.test_answers import DOES, across_sets, into_a_third, wrong_of
@@ -90,6 +91,9 @@ class Bench:
         driver = PollingDriver(
             machine, table, observer, listener=Recorder(machine, trace), timeout_ns=self.timeout_ns, faults=faults
         )
+        driver.rehearses = not isinstance(
+            self.policy, (RandomPolicy, Scripted)
+        )  # which have a memory, or wait for others
         starter = launcher if faults is None else FaultyDevice(launcher, faults, self.profile, driver.now_ns)
         driver.run(starter, PullArrivals(arrivals_ns, lengths))
         assert machine.idle

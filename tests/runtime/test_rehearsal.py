@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+
+import pytest
+
+from dvabatch.batching.commands import Launch
+from dvabatch.batching.events import Event, LaunchFinished
+from dvabatch.batching.limits import Limits
+from dvabatch.batching.machine import Machine, Policy
+from dvabatch.batching.policies.auto import Auto, Setting
+from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.policies.policy import Normal
+from dvabatch.runtime.arrivals import PullArrivals
+from dvabatch.runtime.journal import Journal
+from dvabatch.runtime.observers import JournalObserver
+from dvabatch.runtime.polling import PollingDriver
+from dvabatch.runtime.rehearsal import Rehearsal
+from dvabatch.runtime.shapes import lay_out
+from dvabatch.runtime.tensors import TensorTable
+from tests.runtime.rig import quick_table, token_of
+from tests.runtime.test_threaded import MAX_BATCH, POLICIES, STAGES
+
+LANES = (8, 16, 32)
+US = 1_000
+ALL: dict[str, Policy] = {
+    **POLICIES,
+    "waiting": Normal(FillOrWait(MAX_BATCH, 2_000_000, 1)),
+    "AUTO": Auto((Setting(1.0, FillOrWait(4, 500_000, 2), in_room=True, catching_up=True),)),
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("lanes", [(None,), LANES])
+def test_one_query_after_the_other_passes_a_machine_of_its_own(name: str, lanes: tuple[int | None, ...]) -> None:
+    profile, _ = quick_table(STAGES, MAX_BATCH, [lane for lane in lanes if lane is not None])
+    machine = Machine(Limits(STAGES, MAX_BATCH, lanes=lanes), profile, ALL[name])
+    rehearsal = Rehearsal(machine)
+    for played in range(1, 21):
+        rehearsal.play()
+        assert rehearsal.queries == played
+    assert machine.idle
+    assert machine.ledger.now_ns == 0
+    assert not any(machine.operations.values())
+
+
+class _Timed:
+    """Launches that take their time by a clock, and compute nothing."""
+
+    def __init__(self, clock: Sequence[int], take_ns: int) -> None:
+        self._clock = clock
+        self._take_ns = take_ns
+        self._ends: list[tuple[int, int]] = []
+
+    @property
+    def in_flight(self) -> bool:
+        return bool(self._ends)
+
+    def start(self, launch: Launch) -> None:
+        self._ends.append((self._clock[0] + self._take_ns, launch.id))
+
+    def give_up(self, launch: Launch) -> bool:
+        return False
+
+    def poll(self) -> list[Event]:
+        ended = [launch_id for end_ns, launch_id in self._ends if end_ns <= self._clock[0]]
+        self._ends = [each for each in self._ends if each[1] not in ended]
+        return [LaunchFinished(launch_id) for launch_id in ended]
+
+
+@pytest.mark.parametrize(
+    ("first_ns", "take_ns", "least", "most"),
+    [
+        (1_000 * US, 10 * US, 15, 20),  # before it comes
+        (5 * US, 1_000 * US, 15, 20),  # while it is under way
+        (5 * US, 30 * US, 0, 0),  # right behind a decision there is nothing to warm
+    ],
+)
+def test_a_polling_driver_rehearses_every_fifty_microseconds_in_which_it_decides_nothing(
+    first_ns: int, take_ns: int, least: int, most: int
+) -> None:
+    played = _played_before_the_answer(first_ns, take_ns, rehearses=True)
+    assert least <= played <= most
+
+
+def test_it_does_not_where_it_must_not() -> None:
+    assert _played_before_the_answer(1_000 * US, 1_000 * US, rehearses=False) == 0
+
+
+def _played_before_the_answer(first_ns: int, take_ns: int, *, rehearses: bool) -> int:
+    """How often a driver rehearsed that served one query; each reading of its clock takes a microsecond."""
+    profile, stages = quick_table(STAGES, MAX_BATCH)
+    limits = Limits(STAGES, MAX_BATCH)
+    examples = [{name: rows[None] for name, rows in token_of(0).items()}]
+    table = TensorTable(lay_out(stages, examples, [tensor.name for tensor in stages[-1].outputs]), 1, MAX_BATCH)
+    now = [0]
+    ticks = count(0, US)
+
+    def clock() -> int:
+        now[0] = next(ticks)
+        return now[0]
+
+    journal = Journal(1, None)
+    machine = Machine(limits, profile, Normal(FillOrWait(MAX_BATCH, 0, 1)))
+    driver = PollingDriver(machine, table, JournalObserver(journal), clock=clock)
+    driver.rehearses = rehearses
+    driver.run(_Timed(now, take_ns), PullArrivals([first_ns], None))
+    assert journal.done_ns[0] >= first_ns + take_ns
+    assert machine.operations["new"] == 1
+    return driver.rehearsed
