@@ -34,7 +34,7 @@ BATCHES = (2, 4, 8, 16, 32)
 DELAYS_OF_WHOLE = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2)
 _SEED = 77_003
 _BEYOND = 1000.0  # the bound of the last setting, which serves whatever comes
-_FORM = 3  # of what is kept: settings of another form are tuned anew
+_FORM = 4  # of what is kept: settings of another form are tuned anew
 _SETTINGS = TypeAdapter(tuple[AutoSetting, ...])
 
 
@@ -52,7 +52,7 @@ class Effort:
 
 
 FULL = Effort(
-    (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97),
+    (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.97),
     (Round(1_000, 600), Round(16, 2_500), Round(4, 10_000)),
     mark="",
     lasting="about a minute",
@@ -131,7 +131,7 @@ def tune_auto(
         # Little's law: as many are here as come in the time that one stays.
         usual = utilization * capacity_rps * mean_ns / 1e9
         best.append(found.settings[0].model_copy(update={"usual": float(f"{usual:.4g}")}))
-    bounds = [(here + there) / 2 for here, there in pairwise(utilizations)] + [_BEYOND]
+    bounds = [round((here + there) / 2, 6) for here, there in pairwise(utilizations)] + [_BEYOND]
     settings = [setting.model_copy(update={"up_to": bound}) for setting, bound in zip(best, bounds, strict=True)]
     return tuple(_joined(settings))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import sqrt
 
 from dvabatch.batching.operations import Advance, Merge, New, Operation, Stretch, Wake
 from dvabatch.batching.policies.boundary import advance
@@ -14,7 +15,8 @@ from dvabatch.batching.view import BatchView, View
 
 _READY, _RUNNING = BatchState.READY, BatchState.RUNNING
 _FULL = 1.0 + 1e-9  # shares are sums of rounded numbers
-_CROWD = 1.2  # times as many as usual are no chance any more: more load has come than the pace shows yet
+# So many standard deviations of a Poisson count above the usual are no chance any more: more load has come than the pace shows.
+_CROWD = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,10 @@ class Setting:
     in_room: bool
     catching_up: bool
     usual: float | None = None
+
+    def is_outgrown(self, present: int) -> bool:
+        """Whether so many are here that more load must have come than it is meant for."""
+        return self.usual is not None and present > self.usual + _CROWD * sqrt(self.usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Auto:
     def setting(self, utilization: float, present: int) -> Setting:
         """The first that serves at this load and is not outgrown by the queries present; the last one serves beyond."""
         for setting in self.settings:
-            if utilization <= setting.up_to and (setting.usual is None or present <= _CROWD * setting.usual):
+            if utilization <= setting.up_to and not setting.is_outgrown(present):
                 return setting
         return self.settings[-1]
 
