@@ -45,7 +45,8 @@ def environment(*, steal_share: float | None = None, pacing: Mapping[str, Any] |
         "packages": packages(),
         "gpu": gpu_facts(),
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": (status := _git("status", "--porcelain")) is not None and status != "",
+        # What runs write, and who makes room for it, changes nothing of what they are made with.
+        "dirty": (status := _git("status", "--porcelain", "--", ".", ":!results")) is not None and status != "",
     }
 
 
