@@ -98,4 +98,5 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
         "slicing_tax": dict(ground.slicing_tax) or None,
         "capacity_rps": ground.capacity_rps,
         **({"bounce_us": bounce_us, "bounce_us_per_row": bounce_us_per_row} if bounce_us or bounce_us_per_row else {}),
+        **{key: table[key] for key in ("launch_busy_us", "boundary_busy_us") if key in table},
     }

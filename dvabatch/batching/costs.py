@@ -20,10 +20,20 @@ class Costs:
     )
     bounce_ns_per_row: int = 0
     cores: int = 0  # launches that run at a time, a core each, while others wait in turn; 0: they share the device
+    # Of a launch and of a boundary, what keeps the one thread busy: the rest is the device's and the line's to answer, and
+    # other launches go on meanwhile. None: all of it.
+    launch_busy_ns: int | None = None
+    boundary_busy_ns: int | None = None
 
     def host_ns(self, first_stage: int) -> int:
         """What the host does for a launch, before any rows are copied for it and unless everything was idle."""
         return self.boundary_ns if first_stage else self.launch_ns
+
+    def busy_ns(self, first_stage: int) -> int:
+        """Of that, what other launches have to wait for where one thread does it for all."""
+        host_ns = self.host_ns(first_stage)
+        busy_ns = self.boundary_busy_ns if first_stage else self.launch_busy_ns
+        return host_ns if busy_ns is None else min(host_ns, busy_ns)
 
     def transfer_ns(self, first_stage: int, rows: int) -> int:
         """What brings the rows of a launch to the device, and their answers back, after the host has done its part."""
@@ -48,4 +58,6 @@ class Costs:
             wake_ns=slower(self.wake_ns),
             bounce_ns=slower(self.bounce_ns),
             bounce_ns_per_row=slower(self.bounce_ns_per_row),
+            launch_busy_ns=None if self.launch_busy_ns is None else slower(self.launch_busy_ns),
+            boundary_busy_ns=None if self.boundary_busy_ns is None else slower(self.boundary_busy_ns),
         )

@@ -2,7 +2,8 @@
 
 Its JSON form is the latency table of configs/tables/: `stages`, `whole` and `crowding` (or `lanes`, by longest length, with
 these each), per stage `latency_ms` and `share` by batch size, and beside them `batch_sizes`, `launch_us`, `boundary_us`,
-`copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `bounce_us`, `bounce_us_per_row`, `one_host`, `cores` and `slowdown`. What
+`copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `bounce_us`, `bounce_us_per_row`, `one_host`, `launch_busy_us`,
+`boundary_busy_us`, `cores` and `slowdown`. What
 a table leaves out costs 0; a missing share is 1, a missing slowdown is the sum. Where there is a `crowding`, it goes before the
 slowdown.
 """
@@ -253,6 +254,10 @@ class Profile:
             table["bounce_us_per_row"] = self.costs.bounce_ns_per_row / NS_PER_US
         if self.costs.one_host:
             table["one_host"] = True
+        if self.costs.launch_busy_ns is not None:
+            table["launch_busy_us"] = self.costs.launch_busy_ns / NS_PER_US
+        if self.costs.boundary_busy_ns is not None:
+            table["boundary_busy_us"] = self.costs.boundary_busy_ns / NS_PER_US
         if self.costs.cores:
             table["cores"] = self.costs.cores
         if self._slowdown is not None:
@@ -315,6 +320,8 @@ class Profile:
                 bounce_ns_per_row=ns("bounce_us_per_row"),
                 one_host=truth(table.get("one_host", False), f"{name}: one_host"),
                 cores=integer(table["cores"], f"{name}: cores") if "cores" in table else 0,
+                launch_busy_ns=ns("launch_busy_us") if "launch_busy_us" in table else None,
+                boundary_busy_ns=ns("boundary_busy_us") if "boundary_busy_us" in table else None,
             ),
             curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,
             str(table.get("source", "")),

@@ -153,23 +153,28 @@ class Accounts:
     def _begin_alone(self, launch: Launch, now_ns: int) -> None:
         """One that is queued behind no other."""
         costs, rows = self._profile.costs, len(launch.query_ids)
-        host_ns = costs.host_ns(launch.first_stage)
+        host_ns = costs.busy_ns(launch.first_stage)
+        answer_ns = costs.host_ns(launch.first_stage) - host_ns
         at_once = self._profile.at_once(launch.first_stage, rows, launch.lane)
         if len(self._begun) < at_once and self._awake <= 0:
             host_ns += costs.wake_ns
-        self._begin(launch, host_ns, now_ns, costs.transfer_ns(launch.first_stage, rows))
+        self._begin(launch, host_ns, now_ns, answer_ns, costs.transfer_ns(launch.first_stage, rows))
 
-    def _begin(self, launch: Launch, host_ns: int | None, now_ns: int, transfer_ns: int = 0) -> None:
-        """`host_ns` is None where the host has nothing to do for it, and it need not wait for the host."""
+    def _begin(
+        self, launch: Launch, host_ns: int | None, now_ns: int, answer_ns: int = 0, transfer_ns: int = 0
+    ) -> None:
+        """`host_ns` is None where the host has nothing to do for it, and it need not wait for the host; for `answer_ns` behind
+        that it keeps nobody waiting."""
         copying_ns = self._copying_ns.pop(launch.place.buffer_set, 0)
         passes_host = host_ns is not None or copying_ns > 0
         host_ns = host_ns or 0
         if not self._profile.costs.one_host:
-            host_ns += transfer_ns
+            host_ns += answer_ns + transfer_ns
         else:
             there_ns = now_ns
             if passes_host:
                 there_ns = self._host_free_ns = max(self._host_free_ns, now_ns) + copying_ns + host_ns
+            there_ns += answer_ns
             if transfer_ns:
                 there_ns = self._line_free_ns = max(self._line_free_ns, there_ns) + transfer_ns
             host_ns = there_ns - now_ns - copying_ns

@@ -2,7 +2,8 @@
 
 Every launch goes through phases of (work in nanoseconds, device share). While two or more are in flight, all work slows down
 by the profile's `slowdown(sum of their shares)`. A phase of share `HOST` is the host's, one of `TRANSFER` is on the way to the
-device: each takes its time whatever runs there; with one thread and one line for all of them, they follow one another.
+device: each takes its time whatever runs there; with one thread and one line for all of them, they follow one another. One of
+`ANSWER` is what the device takes to begin and to be heard of: nothing waits for it but its own launch.
 
 All work on the device slows down alike, so one clock of *work done* serves for all of it: it runs slower than time while the
 device is crowded, and a phase ends when that clock has advanced by its work. Nothing is updated but the clock.
@@ -17,8 +18,8 @@ from typing import TypeAlias
 
 from dvabatch.runtime.instants import NEVER
 
-Phases: TypeAlias = Sequence[tuple[int, int]]  # (work in ns, device share in parts of FULL, or HOST, or TRANSFER)
-HOST, TRANSFER = 0, -1
+Phases: TypeAlias = Sequence[tuple[int, int]]  # (work in ns, device share in parts of FULL, or HOST, TRANSFER, ANSWER)
+HOST, TRANSFER, ANSWER = 0, -1, -2
 _DONE_NS = 0.5  # what is left of a phase below this is rounding: instants are whole nanoseconds
 FULL = 1_000_000  # a whole device; shares are integers, so that what was added is taken away exactly
 
@@ -129,8 +130,10 @@ class DeviceModel:
 
     def _enter_line(self, launch_id: int, phase: int, phases: Phases) -> None:
         work_ns, line = phases[phase]
-        begin_ns = max(self._now_ns, self._free_ns[line]) if self._one_host else self._now_ns
-        self._free_ns[line] = begin_ns + work_ns
+        begin_ns = self._now_ns
+        if self._one_host and line != ANSWER:
+            begin_ns = max(begin_ns, self._free_ns[line])
+            self._free_ns[line] = begin_ns + work_ns
         heapq.heappush(self._on_host, (begin_ns + work_ns, launch_id, phase, phases))
 
     def _slowness(self, shares: int) -> float:

@@ -186,9 +186,10 @@ class DeviceProfiler:
         self._progress(f"running several at once through the driver, {self._lane_name(lane)}batch {size}")
         alike = Alike(
             draft.span_ns(0, self._limits.last_stage, size, lane),
-            costs.host_ns(0),
+            costs.busy_ns(0),
             costs.transfer_ns(0, size),
             costs.wake_ns,
+            costs.host_ns(0) - costs.busy_ns(0),
         )
         points: list[tuple[float, float]] = []
         for count in self._counts:
@@ -249,6 +250,8 @@ class DeviceProfiler:
             of_rows_ns = full_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (busy_ns - direct_ns)
             row_ns = max(0.0, of_rows_ns / (most - 1))
         bounce_ns, bounce_ns_per_row = self._bounce_ns()
+        launch_busy_ns = self._driven.busy_ns(draft, one_by_one, self._effort.queries)
+        steps_busy_ns = self._driven.busy_ns(draft, OneByOne(), self._effort.queries)
         return Costs(
             launch_ns=max(0, round(busy_ns - direct_ns - row_ns)),
             boundary_ns=max(0, round((steps_ns - lone_ns) / boundaries)),
@@ -258,6 +261,8 @@ class DeviceProfiler:
             bounce_ns=bounce_ns,
             bounce_ns_per_row=bounce_ns_per_row,
             one_host=True,  # the driver's thread
+            launch_busy_ns=round(launch_busy_ns),
+            boundary_busy_ns=max(0, round((steps_busy_ns - launch_busy_ns) / boundaries)),
         )
 
     def _bounce_ns(self) -> tuple[int, int]:

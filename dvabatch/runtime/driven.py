@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dvabatch.batching.commands import Launch
+from dvabatch.batching.events import Event
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine, Policy
 from dvabatch.batching.profile import NS_PER_MS, Profile
@@ -18,7 +20,7 @@ from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.journal import Journal
 from dvabatch.runtime.loops import random_arrivals_ns, round_ns
 from dvabatch.runtime.observers import JournalObserver
-from dvabatch.runtime.polling import PollingDriver
+from dvabatch.runtime.polling import Pollable, PollingDriver
 from dvabatch.runtime.profiling import check_answered
 from engines.base import Array
 
@@ -56,6 +58,18 @@ class Driven:
         lone = arrivals_ns[settled:] > np.maximum.accumulate(done_ns)[settled - 1 : -1]
         return float(np.median(spent_ns[lone] if lone.any() else spent_ns))
 
+    def busy_ns(self, draft: Profile, policy: Policy, count: int) -> float:
+        """For how long a lone query of a queue of `count` keeps the driver's thread busy: what is decided and queued for it.
+
+        In what else it takes, on its way to the device, there and back, the thread has time for others.
+        """
+        launcher = _Timed(self._launcher)
+        journal = self._run(launcher, draft, policy, 1, [0] * count)
+        settled = _unsettled(count)
+        launched_ns = np.asarray(launcher.took_ns[len(launcher.took_ns) * settled // count :])
+        decided_ns = np.asarray(journal.decision_ns[len(journal.decision_ns) * settled // count :])
+        return float(launched_ns.sum() + decided_ns.sum()) / (count - settled)
+
     def queued_ns(
         self, draft: Profile, policy: Policy, batch: int, count: int, at_once: int = 1, lane: int = 0
     ) -> float:
@@ -71,6 +85,18 @@ class Driven:
         Raises:
             EngineError: some queries got no answer.
         """
+        journal = self._run(self._launcher, draft, policy, batch, arrivals_ns, lane)
+        return np.asarray(journal.done_ns, np.int64)[batch - 1 :: batch]
+
+    def _run(
+        self,
+        launcher: Pollable,
+        draft: Profile,
+        policy: Policy,
+        batch: int,
+        arrivals_ns: Sequence[int],
+        lane: int = 0,
+    ) -> Journal:
         machine = Machine(self._limits, draft, policy)
         length = self._limits.lanes[lane]
         queries = len(arrivals_ns) * batch
@@ -80,9 +106,9 @@ class Driven:
         pool = self._pool(lane)
         self._launcher.serve(lambda query_id: pool[query_id % _POOL_ROWS], {})
         driver.set_anchor(time.perf_counter_ns() + NS_PER_MS)
-        driver.run(self._launcher, PullArrivals([arrivals_ns[index // batch] for index in range(queries)], lengths))
+        driver.run(launcher, PullArrivals([arrivals_ns[index // batch] for index in range(queries)], lengths))
         check_answered(journal)
-        return np.asarray(journal.done_ns, np.int64)[batch - 1 :: batch]
+        return journal
 
     def _pool(self, lane: int) -> list[dict[str, Array]]:
         """Payloads of queries as a run has them: page-locked neighbours, so that a batch of whole ones is one transfer, that
@@ -96,6 +122,29 @@ class Driven:
             # Each row is one array, the same each time: what it looks like on the device is kept by that.
             pool = self._pools[lane] = [{name: of[index] for name, of in rows.items()} for index in range(_POOL_ROWS)]
         return pool
+
+
+class _Timed:
+    """A launcher, and how long it took to queue each launch."""
+
+    def __init__(self, launcher: Pollable) -> None:
+        self._launcher = launcher
+        self.took_ns: list[int] = []
+
+    @property
+    def in_flight(self) -> bool:
+        return self._launcher.in_flight
+
+    def start(self, launch: Launch) -> None:
+        began_ns = time.perf_counter_ns()
+        self._launcher.start(launch)
+        self.took_ns.append(time.perf_counter_ns() - began_ns)
+
+    def give_up(self, launch: Launch) -> bool:
+        return self._launcher.give_up(launch)
+
+    def poll(self) -> list[Event]:
+        return self._launcher.poll()
 
 
 def _unsettled(count: int) -> int:

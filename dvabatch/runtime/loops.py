@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dvabatch.batching.curve import Curve
-from dvabatch.runtime.device_model import FULL, HOST, TRANSFER, DeviceModel
+from dvabatch.runtime.device_model import ANSWER, FULL, HOST, TRANSFER, DeviceModel
 from dvabatch.runtime.instants import NEVER
 
 _HALVINGS: Final = 14
@@ -31,6 +31,7 @@ class Alike(NamedTuple):
     host_ns: int = 0  # of the one thread that does the host's part of all of them
     transfer_ns: int = 0  # on the one line to the device
     wake_ns: int = 0  # what the host takes longer where nothing was under way
+    answer_ns: int = 0  # of the device, to begin and to be heard of: others go on meanwhile
 
 
 def random_arrivals_ns(count: int, gap_ns: float, seed: int) -> list[int]:
@@ -98,7 +99,12 @@ def responses_ns(slowdown: Callable[[float], float], arrivals_ns: Sequence[int],
             came += 1
         while waiting and device.under_way < count:
             wake_ns = alike.wake_ns if device.finds_idle(1, now_ns) else 0
-            phases = (alike.host_ns + wake_ns, HOST), (alike.transfer_ns, TRANSFER), (alike.alone_ns, FULL)
+            phases = (
+                (alike.host_ns + wake_ns, HOST),
+                (alike.answer_ns, ANSWER),
+                (alike.transfer_ns, TRANSFER),
+                (alike.alone_ns, FULL),
+            )
             device.start(waiting.popleft(), phases, now_ns)
     return spent_ns
 

@@ -15,7 +15,7 @@ from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
 from dvabatch.runtime.crowded_device import CrowdedDevice
-from dvabatch.runtime.device_model import FULL, HOST, TRANSFER, DeviceModel, Phases
+from dvabatch.runtime.device_model import ANSWER, FULL, HOST, TRANSFER, DeviceModel, Phases
 from dvabatch.runtime.faults import Fate, Faults
 from dvabatch.runtime.instants import NEVER
 from dvabatch.runtime.journal import Integers, Journal, Outcome
@@ -29,10 +29,11 @@ class SimulatedDriver:
     """Runs one schedule to its end in virtual time.
 
     What a launch costs: the host's time first, which takes no device share (`launch_ns` for a fresh batch, `boundary_ns` for
-    one that continues, `copy_ns_per_row` for rows that were copied for it, `wake_ns` where everything was idle), the transfer
-    of a fresh batch's rows, then T of each stage at its share, the first one longer for a batch that does not begin its set
-    (`bounced_ns`). A launch queued behind another starts when that one ends, at no cost of its own. Where the profile counts
-    `cores`, no more launches run at a time; others wait in the order in which they came.
+    one that continues, of which others wait for what keeps the host busy; `copy_ns_per_row` for rows that were copied for it,
+    `wake_ns` where everything was idle), the transfer of a fresh batch's rows, then T of each stage at its share, the first one
+    longer for a batch that does not begin its set (`bounced_ns`). A launch queued behind another starts when that one ends, at
+    no cost of its own. Where the profile counts `cores`, no more launches run at a time; others wait in the order in which they
+    came.
     """
 
     def __init__(
@@ -255,8 +256,11 @@ class SimulatedDriver:
         phases: list[tuple[int, int]] = []
         if not queued:
             host_ns, transfer_ns = profile.costs.host_ns(first), profile.costs.transfer_ns(first, batch)
+            busy_ns = profile.costs.busy_ns(first)
             if host_ns or profile.costs.one_host:  # also one that costs it nothing comes when the host is free
-                phases.append((host_ns, HOST))
+                phases.append((busy_ns, HOST))
+            if host_ns > busy_ns:
+                phases.append((host_ns - busy_ns, ANSWER))
             if transfer_ns:
                 phases.append((transfer_ns, TRANSFER))
         for stage in range(first, last + 1):

@@ -31,6 +31,8 @@ _COSTS = (
     "wake_us",
     "bounce_us",
     "bounce_us_per_row",
+    "launch_busy_us",
+    "boundary_busy_us",
 )
 
 
@@ -71,7 +73,7 @@ def profile_in(report: Mapping[str, Any]) -> Profile:
         return {"stages": stages, **own}
 
     table: dict[str, Any] = {"name": report["name"], "one_host": bool(facts.get("one_host"))}
-    table |= {cost: facts[cost] for cost in _COSTS if facts.get(cost)}
+    table |= {cost: facts[cost] for cost in _COSTS if facts.get(cost) is not None}
     table |= {key: facts[key] for key in ("slowdown", "cores") if facts.get(key)}
     table |= part(None) if lanes == [None] else {"lanes": {str(lane): part(lane) for lane in lanes}}
     return Profile.from_table(table)

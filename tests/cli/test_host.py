@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,19 @@ def test_what_was_measured_comes_from_the_caller() -> None:
     assert (environment()["steal_share"], environment()["pacing"]) == (None, None)
     facts = environment(steal_share=0.25, pacing={"admission": "pull"})
     assert (facts["steal_share"], facts["pacing"]) == (0.25, {"admission": "pull"})
+
+
+def test_what_runs_write_does_not_make_a_checkout_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True)
+
+    write(tmp_path, {"code.py": "", "results/a/report.json": "{}"})
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "all")
+    monkeypatch.setattr("dvabatch_cli.environment.__file__", str(tmp_path / "dvabatch_cli" / "environment.py"))
+    (tmp_path / "results/a/report.json").unlink()
+    write(tmp_path, {"results/b/report.json": "{}"})
+    assert environment()["dirty"] is False
+    write(tmp_path, {"more.py": ""})
+    assert environment()["dirty"] is True

@@ -29,6 +29,8 @@ TABLES: tuple[dict[str, Any], ...] = (
         "stages": [STAGE, STAGE],
         "one_host": True,
         "launch_us": 3,
+        "launch_busy_us": 2,
+        "boundary_busy_us": 1,
         "transfer_us_per_row": 2,
         "bounce_us": 4,
         "bounce_us_per_row": 1,

@@ -120,6 +120,25 @@ def test_the_line_to_the_device_is_taken_in_the_order_in_which_the_host_is_throu
     assert totals == [{"launched": 150_000, "computed": 1_000_000}, {"launched": 190_000, "computed": 1_000_000}]
 
 
+def test_what_keeps_the_host_busy_holds_up_others_and_the_rest_of_a_launch_does_not() -> None:
+    table = {
+        "stages": [{"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}],
+        "launch_us": 100,
+        "launch_busy_us": 30,
+        "transfer_us_per_row": 50,
+        "one_host": True,
+    }
+    profile, sink = Profile.from_table(table), io.StringIO()
+    limits, policy = Limits(1, 1, buffer_sets=3, executors_per_stage=3), Normal(FillOrWait(1, 0, 3))
+    machine = Machine(limits, profile, policy)
+    journal = SimulatedDriver(machine, Recorder(machine, sink)).run([0, 0])
+    accounts = Accounts(profile, range(2), lambda query_id: journal.done_ns[query_id])
+    for step in retrace(sink.getvalue().splitlines(keepends=True), History(limits, profile, policy)):
+        accounts.follow(step)
+    totals = [accounts.finished[query_id].totals_ns() for query_id in range(2)]
+    assert totals == [{"launched": 150_000, "computed": 1_000_000}, {"launched": 200_000, "computed": 1_000_000}]
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_in_a_roomy_device_computing_takes_what_the_profile_says(name: str) -> None:
     """So that copies, launches and boundaries are told apart from it exactly as the simulator charged them."""

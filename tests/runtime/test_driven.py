@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
+from dvabatch.batching.commands import Launch
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
@@ -13,6 +16,7 @@ from dvabatch.runtime import device_transfers, padding
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.driven import Driven
+from dvabatch.runtime.profiling import OneByOne
 from dvabatch.runtime.shapes import lay_out_modules
 from engines.base import Array
 from tests.runtime.fake_device import FakeDevice, FakeModule
@@ -46,6 +50,19 @@ def test_a_queue_comes_round_and_lone_queries_answer() -> None:
     one_by_one = Normal(FillOrWait(1, 0, 1))
     assert runs.queued_ns(profile, one_by_one, 1, 12) > 0
     assert runs.lone_ns(profile, one_by_one, 0.0) > 0
+
+
+def test_a_query_keeps_the_thread_busy_with_each_of_its_launches(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = DeviceLauncher.start
+
+    def start_slowly(self: DeviceLauncher, launch: Launch) -> None:
+        time.sleep(0.002)
+        start(self, launch)
+
+    monkeypatch.setattr(DeviceLauncher, "start", start_slowly)
+    runs, profile = driven()
+    assert runs.busy_ns(profile, Normal(FillOrWait(1, 0, 1)), 12) >= 2_000_000
+    assert runs.busy_ns(profile, OneByOne(), 12) >= 4_000_000
 
 
 def test_payloads_that_are_shorter_than_their_lane_are_filled_up_once_as_in_a_run(

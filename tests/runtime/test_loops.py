@@ -33,11 +33,13 @@ def through_driver_ns(
     return np.asarray(SimulatedDriver(machine).run(arrivals_ns).done_ns) - np.asarray(arrivals_ns)
 
 
-def a_profile(slowdowns: tuple[float, ...], alone_us: int, launch_us: int, transfer_us: int, wake_us: int) -> Profile:
+def a_profile(
+    slowdowns: tuple[float, ...], alone_us: int, launch_us: int, transfer_us: int, wake_us: int, **more: int
+) -> Profile:
     crowding = dict(zip(("2", "4", "8"), slowdowns, strict=True))
     stages = [{"latency_ms": {"1": alone_us / 1e3}, "share": {"1": 0.2}}]
     costs = {"launch_us": launch_us, "transfer_us_per_row": transfer_us, "wake_us": wake_us, "one_host": True}
-    return Profile.from_table({"name": "t", "stages": stages, "crowding": {"1": crowding}, **costs})
+    return Profile.from_table({"name": "t", "stages": stages, "crowding": {"1": crowding}, **costs, **more})
 
 
 def found_again(
@@ -68,15 +70,17 @@ def test_a_simulated_device_is_found_again(
     st.integers(1, 200),
     st.integers(0, 100),
     st.sampled_from([1, 2, 4, 8]),
+    st.integers(0, 200),
 )
 @settings(max_examples=25, deadline=None)
 def test_launches_are_simulated_as_the_driver_of_a_profile_simulates_them(
-    slowdowns: list[float], launch_us: int, transfer_us: int, count: int
+    slowdowns: list[float], launch_us: int, transfer_us: int, count: int, busy_us: int
 ) -> None:
-    profile = a_profile(tuple(slowdowns), 1000, launch_us, transfer_us, 20)
+    busy_us = min(busy_us, launch_us)
+    profile = a_profile(tuple(slowdowns), 1000, launch_us, transfer_us, 20, launch_busy_us=busy_us)
     arrivals_ns = random_arrivals_ns(50, 500_000, seed=1)
     curve = Curve(((1.0, 1.0), (2.0, slowdowns[0]), (4.0, slowdowns[1]), (8.0, slowdowns[2])))
-    alike = Alike(1_000_000, 1000 * launch_us, 1000 * transfer_us, 20_000)
+    alike = Alike(1_000_000, 1000 * busy_us, 1000 * transfer_us, 20_000, 1000 * (launch_us - busy_us))
     spent_ns = responses_ns(curve.at, arrivals_ns, alike, count)
     assert spent_ns == pytest.approx(through_driver_ns(profile, count, arrivals_ns).tolist(), abs=20)
 

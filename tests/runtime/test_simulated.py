@@ -123,6 +123,18 @@ def test_one_thread_on_the_host_launches_one_after_another() -> None:
     assert ends == [[1_100_000, 1_100_000], [1_100_000, 1_200_000]]
 
 
+def test_others_wait_for_what_keeps_the_one_thread_busy_and_for_no_more_of_a_launch() -> None:
+    """Of 100 us the thread is busy for 30: the third of three at once begins when it has been so for all of them."""
+    table = {
+        "stages": [{"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}],
+        "launch_us": 100,
+        "launch_busy_us": 30,
+        "one_host": True,
+    }
+    machine = Machine(Limits(1, 1, 3, 3), Profile.from_table(table), Normal(FillOrWait(1, 0, 3)))
+    assert list(SimulatedDriver(machine).run([0, 0, 0]).done_ns) == [1_100_000, 1_130_000, 1_160_000]
+
+
 def test_what_one_thread_does_for_a_launch_it_does_without_a_break() -> None:
     """The first of two batches finds the host asleep: the second waits for its waking and its launching, both."""
     table = {
