@@ -1,7 +1,6 @@
 """`python -m tests.bench.fidelity results/NAME`: what the simulator says, by the profile in a report, over what was measured.
 
-Every run of the report is simulated once more, on the same schedule: mean and p99 by policy and load. A folder is called as its
-config is.
+Every run of the report is simulated once more, on the same schedule: mean and p99 by policy and load.
 """
 
 from __future__ import annotations
@@ -17,11 +16,12 @@ from pydantic import TypeAdapter
 
 from dvabatch.batching.profile import Profile
 from dvabatch.reporting.summary import summarise
-from dvabatch_cli.config import Config, load_config
+from dvabatch_cli.config import config_of
 from dvabatch_cli.config.policies import AnyPolicy, PolicySection
 from dvabatch_cli.testbed import SimulatedBed
 from dvabatch_cli.wiring import contender_of, load_points
 
+_CONFIGS = Path(__file__).parents[2] / "configs"
 _POLICY: TypeAdapter[AnyPolicy] = TypeAdapter(PolicySection)
 _COSTS = (
     "launch_us",
@@ -79,14 +79,14 @@ def profile_in(report: Mapping[str, Any]) -> Profile:
     return Profile.from_table(table)
 
 
-def ratios(report: Mapping[str, Any], config: Config) -> Iterator[Ratio]:
-    """Every run once more, in virtual time; `config` is that which the report names, with the report's load."""
-    profile = profile_in(report)
+def ratios(report: Mapping[str, Any]) -> Iterator[Ratio]:
+    """Every run once more, in virtual time."""
+    profile, config = profile_in(report), config_of(report["config"], folder=_CONFIGS)
     points = {point.utilization: point for point in load_points(config, report["profile"]["capacity_rps"])}
     bed = SimulatedBed(config, profile)
     for run in report["runs"]:
         load, measured = run["load"], run["response_ms"]
-        point = points[load["utilization"]]
+        point = next(iter(points.values())) if len(points) == 1 else points[load["utilization"]]
         contender = contender_of(_POLICY.validate_json(json.dumps(run["policy"])), profile)
         again = summarise(bed.run(contender, point, point.schedule(config, load["seed"])).measured)["response_ms"]
         tail = again["p99"] / measured["p99"] if again["p99"] and measured["p99"] else None
@@ -98,9 +98,7 @@ def ratios(report: Mapping[str, Any], config: Config) -> Iterator[Ratio]:
 
 def main(folder: Path) -> None:
     report = json.loads((folder / "report.json").read_text())
-    load = {key: value for key, value in report["config"]["load"].items() if value is not None}
-    config = load_config(folder.name, (f"load={json.dumps(load)}",))
-    found = sorted(ratios(report, config), key=lambda each: (each.utilization, each.policy))
+    found = sorted(ratios(report), key=lambda each: (each.utilization, each.policy))
     for each in found:
         print(each.line)
     for utilization in sorted({each.utilization for each in found}):
