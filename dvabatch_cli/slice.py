@@ -24,8 +24,13 @@ from slicer.options import AUTO, BOUNDARY_US
 def slice_(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX file.")],
     stages: Annotated[
-        str, typer.Option(metavar="NUMBER|auto", help="Into how many stages; auto: as many as pay.")
-    ] = "4",
+        str | None,
+        typer.Option(metavar="NUMBER|auto", help="Into how many stages; auto: as many as pay. [default: 4]"),
+    ] = None,
+    cut_behind: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TENSOR", help="Cut behind the operator that makes this tensor. Repeatable."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the stages [MODEL.stages].")] = None,
     shapes: Shapes = None,
     bind: Annotated[
@@ -47,15 +52,16 @@ def slice_(
     """Cut an ONNX model into stages that batch on their own, and prove that they equal it.
 
     With --stages auto the number is weighed by what was timed here: what queries save where stages favour other batch sizes,
-    against runs, boundaries and bytes carried. It may be 1.
+    against runs, boundaries and bytes carried. It may be 1. With --cut-behind the model is cut where you say.
     """
     with one_message():
         folder = output or Path(f"{model.stem}.stages")
         given, bound = parse_shapes(shapes or ()), parse_bind(bind or ())
-        axes = _axes(batch_axis or ())
+        axes, cuts = _axes(batch_axis or ()), tuple(cut_behind or ())
         try:
             options = SliceOptions(
-                stages=_number(stages),
+                stages=_number(stages or str(len(cuts) + 1 if cuts else 4)),
+                cut_behind=cuts,
                 shapes=given,
                 bind=bound,
                 batch_axes=axes,

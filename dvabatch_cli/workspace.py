@@ -151,6 +151,7 @@ def stages_of(config: Config, say: Say) -> CheckedStages:
         shapes, bind = _shapes_and_constants(config)
         options = SliceOptions(
             stages=config.slicing.stages,
+            cut_behind=config.slicing.cut_behind,
             shapes=shapes,
             bind=bind,
             max_batch=min(8, config.engine.max_batch),
@@ -186,7 +187,9 @@ def _stages_told(config: Config) -> str:
 def _stages_folder(config: Config, file: Path) -> Path:
     shapes, bind = _shapes_and_constants(config)
     content = content_sha256(file) if isinstance(config.model, OnnxModel) else sha256_of(file)
-    facts = [content, config.slicing.stages, sorted(shapes.items()), sorted(bind.items()), __version__]
+    facts: list[object] = [content, config.slicing.stages, sorted(shapes.items()), sorted(bind.items()), __version__]
+    if config.slicing.cut_behind:
+        facts.append(config.slicing.cut_behind)
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     return default_root() / "stages" / f"{file.stem}-{config.slicing.stages}-{digest}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -17,7 +17,8 @@ class SliceOptions:
     """How to slice one model.
 
     `stages` "auto" takes the number that pays (see `payoff`), where the host needs `boundary_us` from a stage's end to the
-    next launch; it matters for nothing else.
+    next launch; it matters for nothing else. `cut_behind` names the tensors behind which the model is cut, one fewer than
+    stages; without any, cuts are chosen by what was timed.
 
     `shapes` binds the free dimensions of the inputs that it names (batch written as 1); inputs it leaves out
     keep theirs free. `bind` turns scalar arguments into constants. `batch_axes` says on which axis an input or output
@@ -34,10 +35,16 @@ class SliceOptions:
     verify: bool = True
     batch_axes: Mapping[str, int] = field(default_factory=dict)
     boundary_us: float = BOUNDARY_US
+    cut_behind: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.stages != AUTO and (type(self.stages) is not int or self.stages < 1):
             raise ValueError(f"stages is {self.stages}, wanted at least 1 or {AUTO}: ask for --stages 4, say")
+        if self.cut_behind and self.stages != len(self.cut_behind) + 1:
+            raise ValueError(
+                f"cut_behind names {len(self.cut_behind)} cuts and stages is {self.stages}, "
+                f"wanted {len(self.cut_behind) + 1}: ask for as many, or leave one of the two out"
+            )
         if not 0 <= self.boundary_us < math.inf:
             raise ValueError(f"boundary_us is {self.boundary_us}, wanted microseconds of 0 or more")
         if self.max_batch < 1:

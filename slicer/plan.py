@@ -25,6 +25,7 @@ from slicer.graph import Graph
 from slicer.load import load_model, normalise, sha256_of
 from slicer.manifest import VERSION, Manifest, StageSpec, TensorSpec, read_manifest, write_manifest
 from slicer.mixing import output_axes, refuse_mixing
+from slicer.named import named_cuts
 from slicer.options import AUTO, SliceOptions, usable_threads
 from slicer.payoff import MOST_STAGES, best_of, offers, said
 from slicer.probe import Probe, probe
@@ -151,6 +152,9 @@ def choose_cuts(
     if stages > most:
         raise SliceError(f"{stages} stages were asked, this model has at most {most}: ask for {most} or fewer")
     every = found.frontier.cuts
+    if options.cut_behind:
+        chosen = named_cuts(found.graph, found.probe.tensors, found.frontier, options.cut_behind)
+        return [every[0], *chosen, every[-1]]
     if stages == 1:
         return [every[0], every[-1]]
     graph, tensors = found.graph, found.probe.tensors

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from dvabatch_cli.config.error import Finding
-from dvabatch_cli.config.section import Count, Milliseconds, Section
+from dvabatch_cli.config.section import Count, Milliseconds, Section, repeated
 
 DEFAULT_MAX_BATCH = 32
 DEFAULT_STAGES = 4
@@ -36,6 +36,15 @@ class SlicingSection(Section):
 
     stages: Stages = DEFAULT_STAGES
     """Number of stages; auto: as many as pay on the machine that slices, 1 included."""
+    cut_behind: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=255)] = ()
+    """Tensors of the model behind which it is cut, one fewer than stages; without any, cuts are chosen by what is timed."""
+
+    def findings(self) -> Iterator[Finding]:
+        yield from repeated(self.cut_behind, "cut_behind")
+        count = len(self.cut_behind)
+        if count and self.stages != count + 1:
+            wanted = f"{count + 1}, one more than the {count} of slicing.cut_behind"
+            yield Finding(("stages",), str(self.stages), wanted, f"set slicing.stages to {count + 1}")
 
 
 class EngineSection(Section):
