@@ -16,7 +16,7 @@ _LONG: Final = 32.0
 
 _DEVIATIONS: Final = 5.0  # of what steady arrivals would show: what lies above is a burst
 _MOST: Final = 0.8  # of a burst's load: a mean over so few arrivals, at its highest, is above what it estimates
-_BACK: Final = 0.5  # of a burst's load: above it in an instant, the burst is back
+_BACK: Final = 0.53  # of a burst's load: above it in an instant, the burst is back
 _GONE: Final = 0.16  # and below it in the quick mean, it is gone
 _AGED: Final = 40.0  # time constants, after which what came before the first arrival would not count in any digit
 _REMEMBERED: Final = 6.0  # how long a burst is expected back, in time constants of the long mean
