@@ -48,7 +48,12 @@ class Parts:
 
     def section_findings(self) -> Iterator[Finding]:
         """What each section finds about itself."""
-        for name, section in (("model", self.model), ("engine", self.engine), ("load", self.load)):
+        for name, section in (
+            ("model", self.model),
+            ("slicing", self.slicing),
+            ("engine", self.engine),
+            ("load", self.load),
+        ):
             if section is not None:
                 yield from (finding.under(name) for finding in section.findings())
         for name, each in self.inputs.items():
