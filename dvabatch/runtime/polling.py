@@ -15,9 +15,9 @@ _LONGEST_WAIT_NS = 100_000_000  # an interrupt is noticed at least this soon
 # A sleeper wakes this long before it is due, and polls: it may be late by more than the system's timer slack, and what has
 # slept finds cold caches, in which every decision takes several times as long.
 _AWAKE_NS = 5_000_000
-# So long after the last one, decisions are rehearsed: often enough for the caches, seldom enough not to hold up an end.
+# So long after the last decision they are rehearsed: often enough for the caches.
 _COLD_NS = 50_000
-_BRIEF_NS = 20_000  # a rehearsal may take so long, and is not begun shortly before something is due
+_SELDOM = 10  # rehearsals take one part in so many of the time at the most: what comes meanwhile waits
 
 
 class Pollable(Starter, Protocol):
@@ -35,6 +35,7 @@ class PollingDriver(Driver[Pollable]):
     rehearses: bool = True  # not for a policy with a memory, or one that a lone query waits for in vain
     _rehearsal: Rehearsal | None = None
     _warm_until_ns = 0
+    _took_ns = 0  # the last rehearsal
 
     @property
     def rehearsed(self) -> int:
@@ -44,6 +45,7 @@ class PollingDriver(Driver[Pollable]):
     def run(self, starter: Pollable, arrivals: Arrivals, *, until_closed: bool = False) -> None:
         if self.rehearses:
             self._rehearsal = Rehearsal(self._machine)
+            self._rehearse(self._rehearsal)
         super().run(starter, arrivals, until_closed=until_closed)
 
     def _ask(self, starter: Pollable, events: list[Event]) -> None:
@@ -54,12 +56,19 @@ class PollingDriver(Driver[Pollable]):
         due_ns = self._due_in_ns(next_ns)
         if not starter.in_flight and (due_ns is None or due_ns > _AWAKE_NS):
             self._sleep(_LONGEST_WAIT_NS if due_ns is None else min(_LONGEST_WAIT_NS, due_ns - _AWAKE_NS))
-        elif self._rehearsal is not None and (due_ns is None or due_ns > _BRIEF_NS):
-            now_ns = self._clock()
-            if now_ns >= self._warm_until_ns:
-                self._rehearsal.play()
-                self._warm_until_ns = now_ns + _COLD_NS
+        elif (
+            self._rehearsal is not None
+            and (due_ns is None or due_ns > 2 * self._took_ns)
+            and self._clock() >= self._warm_until_ns
+        ):
+            self._rehearse(self._rehearsal)
 
     def _decide(self, starter: Pollable, events: list[Event], now_ns: int) -> None:
         super()._decide(starter, events, now_ns)
         self._warm_until_ns = self._clock() + _COLD_NS
+
+    def _rehearse(self, rehearsal: Rehearsal) -> None:
+        began_ns = self._clock()
+        rehearsal.play()
+        self._took_ns = self._clock() - began_ns
+        self._warm_until_ns = began_ns + max(_COLD_NS, _SELDOM * self._took_ns)
