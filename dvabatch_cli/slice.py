@@ -60,7 +60,7 @@ def slice_(
         axes, cuts = _axes(batch_axis or ()), tuple(cut_behind or ())
         try:
             options = SliceOptions(
-                stages=_number(stages or str(len(cuts) + 1 if cuts else 4)),
+                stages=_number(str(len(cuts) + 1 if cuts else 4) if stages is None else stages),
                 cut_behind=cuts,
                 shapes=given,
                 bind=bound,

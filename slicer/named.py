@@ -22,6 +22,10 @@ def named_cuts(graph: Graph, tensors: Mapping[str, Tensor], found: Frontier, nam
     behind = {name: place + 1 for place, node in enumerate(graph.data_nodes) for name in node.writes}
     places: dict[int, str] = {}
     for name in names:
+        if name in graph.shape_only:
+            raise SliceError(
+                f"cut_behind names {name!r}, which hangs on shapes alone and never crosses a cut: name another"
+            )
         if name not in behind:
             near = ", ".join(repr(other) for other in get_close_matches(name, behind, _MOST_NAMED, 0.0))
             raise SliceError(

@@ -40,6 +40,8 @@ class SliceOptions:
     def __post_init__(self) -> None:
         if self.stages != AUTO and (type(self.stages) is not int or self.stages < 1):
             raise ValueError(f"stages is {self.stages}, wanted at least 1 or {AUTO}: ask for --stages 4, say")
+        if isinstance(self.cut_behind, str):
+            raise ValueError(f"cut_behind is {self.cut_behind!r}, wanted a list of tensor names")
         if self.cut_behind and self.stages != len(self.cut_behind) + 1:
             raise ValueError(
                 f"cut_behind names {len(self.cut_behind)} cuts and stages is {self.stages}, "

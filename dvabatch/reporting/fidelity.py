@@ -58,7 +58,7 @@ def fidelity_metrics(found: Mapping[str, Sequence[Pair]]) -> dict[str, float]:
     """`mean.resnet_152.normal.30` and the like: ratios. `worst_mean` and `worst_p99`: the largest distance from 1.
 
     Points whose measurement is invalid, or whose host was unsteady, stand in no `worst`; `left_out` counts them. Nor does a
-    point with too few answers for a p99 stand in `worst_p99`; `without_p99` counts those.
+    point with too few answers for a p99 stand in `worst_p99`; `without_p99` counts those, left out or not.
     """
     metrics: dict[str, float] = {}
     for number in _WHAT:

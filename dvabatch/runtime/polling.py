@@ -17,6 +17,7 @@ _LONGEST_WAIT_NS = 100_000_000  # an interrupt is noticed at least this soon
 _AWAKE_NS = 5_000_000
 # So long after the last decision they are rehearsed: often enough for the caches.
 _COLD_NS = 50_000
+_AT_FIRST = 2  # rehearsals before a run: the first is slow
 _SELDOM = 10  # rehearsals take one part in so many of the time at the most: what comes meanwhile waits
 
 
@@ -32,10 +33,10 @@ class Pollable(Starter, Protocol):
 class PollingDriver(Driver[Pollable]):
     """Asks for completions instead of being told, and rehearses decisions meanwhile."""
 
-    rehearses: bool = True  # not for a policy with a memory, or one that a lone query waits for in vain
+    rehearses: bool = True  # not for a policy with a memory
     _rehearsal: Rehearsal | None = None
     _warm_until_ns = 0
-    _took_ns = 0  # the last rehearsal
+    _usual_ns = 0  # what a rehearsal takes, but for those that were disturbed
 
     @property
     def rehearsed(self) -> int:
@@ -44,8 +45,9 @@ class PollingDriver(Driver[Pollable]):
 
     def run(self, starter: Pollable, arrivals: Arrivals, *, until_closed: bool = False) -> None:
         if self.rehearses:
-            self._rehearsal = Rehearsal(self._machine)
-            self._rehearse(self._rehearsal)
+            rehearsal = self._rehearsal = Rehearsal(self._machine)
+            for _ in range(_AT_FIRST):
+                self._rehearse(rehearsal)
         super().run(starter, arrivals, until_closed=until_closed)
 
     def _ask(self, starter: Pollable, events: list[Event]) -> None:
@@ -58,17 +60,19 @@ class PollingDriver(Driver[Pollable]):
             self._sleep(_LONGEST_WAIT_NS if due_ns is None else min(_LONGEST_WAIT_NS, due_ns - _AWAKE_NS))
         elif (
             self._rehearsal is not None
-            and (due_ns is None or due_ns > 2 * self._took_ns)
+            and (due_ns is None or due_ns > 2 * self._usual_ns)
             and self._clock() >= self._warm_until_ns
         ):
             self._rehearse(self._rehearsal)
 
     def _decide(self, starter: Pollable, events: list[Event], now_ns: int) -> None:
         super()._decide(starter, events, now_ns)
-        self._warm_until_ns = self._clock() + _COLD_NS
+        self._warm_until_ns = max(self._warm_until_ns, self._clock() + _COLD_NS)
 
     def _rehearse(self, rehearsal: Rehearsal) -> None:
         began_ns = self._clock()
-        rehearsal.play()
-        self._took_ns = self._clock() - began_ns
-        self._warm_until_ns = began_ns + max(_COLD_NS, _SELDOM * self._took_ns)
+        if not rehearsal.play():
+            self._rehearsal = None
+        took_ns = self._clock() - began_ns
+        self._usual_ns = min(took_ns, 2 * self._usual_ns) if self._usual_ns else took_ns
+        self._warm_until_ns = began_ns + max(_COLD_NS, _SELDOM * took_ns)

@@ -14,9 +14,9 @@ from dvabatch.batching.events import Event, LaunchFinished, QueryArrived, TimerF
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.query import Query
 
-_APART: Final = (
-    4  # times of the whole model at batch 1 between two queries: they find it idle, as those do that count most
-)
+# Times of the whole model at batch 1 between two queries: they find it idle, as those do that count most.
+_APART: Final = 4
+_MOST: Final = 1_000  # instants of one query: more than stages and delays make
 
 
 class Rehearsal:
@@ -34,18 +34,23 @@ class Rehearsal:
         """How many have passed."""
         return self._queries
 
-    def play(self) -> None:
-        """Lets one query pass, from its arrival to its answer; lanes take turns."""
+    def play(self) -> bool:
+        """Lets one query pass, from its arrival to its answer; lanes take turns.
+
+        False if it is not answered: the policy waits for more company than a lone query, and is not to be rehearsed.
+        """
         machine, query_id = self._machine, self._queries
         self._queries += 1
         now_ns = machine.ledger.now_ns + self._apart_ns
         events: list[Event] = [QueryArrived(Query(query_id, now_ns, self._lengths[query_id % len(self._lengths)]))]
-        while True:
+        for _ in range(_MOST):
             launches = [command for command in machine.handle(events, now_ns) if type(command) is Launch]
             if machine.idle:
-                return
+                return True
             if launches:
                 events = [LaunchFinished(launch.id) for launch in launches]
-            else:
-                assert machine.wake_ns is not None  # law 5
+            elif machine.wake_ns is not None:
                 now_ns, events = machine.wake_ns, [TimerFired()]
+            else:
+                break
+        return False

@@ -68,6 +68,14 @@ class Parts:
         if self.engine is not None and self.engine.backend != "table" and not self.model_given:
             hint = 'add "model", or set engine.backend to "table"'
             yield Finding((), "no model", f'a model for the backend "{self.engine.backend}"', hint)
+        if (
+            self.engine is not None
+            and self.engine.backend == "table"
+            and self.slicing is not None
+            and self.slicing.cut_behind
+        ):
+            hint = "remove slicing.cut_behind: a latency table has its own stages"
+            yield Finding(("slicing", "cut_behind"), "cuts of a model", 'none for the backend "table"', hint)
         yield from self._masks()
         yield from self._names()
         yield from self._same_lanes()

@@ -94,6 +94,12 @@ def test_the_pace_of_arrivals_says_which_setting_serves() -> None:
     assert len(busy) > 3
 
 
+def test_one_query_is_no_crowd_however_few_are_usual() -> None:
+    entry = FillOrWait(1, 0, 1)
+    low, high = Setting(0.3, entry, False, False, usual=0.1), Setting(9.0, entry, False, False, usual=20.0)
+    assert [Auto((low, high)).setting(0.05, present) for present in (1, 2)] == [low, high]
+
+
 def test_a_crowd_that_the_pace_does_not_show_yet_goes_to_the_next_setting() -> None:
     entry = FillOrWait(1, 0, 1)
     low, high = Setting(0.3, entry, False, False, usual=4.0), Setting(0.6, entry, False, False, usual=10.0)

@@ -19,3 +19,11 @@ def test_a_simulation_is_its_own_twin(tmp_path: Path) -> None:
         assert {each.mean for each in found} == {1.0}
         assert profile_in(report).capacity_rps(32) > 0
         assert all("mean 1.000" in each.line for each in found)
+
+
+def test_each_rate_of_a_load_in_queries_a_second_is_simulated_at_its_own(tmp_path: Path) -> None:
+    load = 'load={"process":"poisson","request_rate":[40,400],"num_requests":500,"seeds":[1]}'
+    assert (
+        dvabatch("simulate", "resnet_152_table.json", "--set", load, "--set", "baselines=[]", "-o", tmp_path).code == 0
+    )
+    assert {each.mean for each in ratios(report_of(tmp_path))} == {1.0}

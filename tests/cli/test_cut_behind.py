@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dvabatch_cli.config import ConfigError, config_of
+from dvabatch_cli.config import ConfigError, config_of, load_config
 from slicer import read_manifest
 from tests.cli.command import NORMAL, dvabatch, model_config, refused, report_of
 
@@ -25,6 +25,7 @@ def test_slice_cuts_where_it_is_told_and_counts_the_stages_itself(workshop: Path
 def test_slice_refuses_what_contradicts_itself_or_is_not_there(workshop: Path, tmp_path: Path) -> None:
     words = ("slice", workshop / "model.onnx", "--threads", 1, "-o", tmp_path / "stages")
     assert "wanted 2" in refused(2, *words, "--stages", 3, "--cut-behind", "x")
+    assert "wanted 1 or more" in refused(2, *words, "--stages", "", "--cut-behind", "x")
     assert "which no operator of the folded model makes: nearest are " in refused(2, *words, "--cut-behind", "x")
     assert not (tmp_path / "stages" / "stages.json").exists()
 
@@ -55,6 +56,11 @@ def test_a_config_says_both_and_alike(slicing: dict[str, Any], told: str) -> Non
     with pytest.raises(ConfigError) as caught:
         config_of(raw(**slicing))
     assert told in str(caught.value)
+
+
+def test_a_latency_table_is_not_cut() -> None:
+    with pytest.raises(ConfigError, match=r"slicing\.cut_behind: got cuts of a model"):
+        load_config("resnet_152_table", ('slicing.cut_behind=["a", "b", "c"]',))
 
 
 def test_a_config_is_cut_where_it_says(workshop: Path, tmp_path: Path) -> None:

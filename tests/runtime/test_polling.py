@@ -93,7 +93,7 @@ class Bench:
         )
         driver.rehearses = not isinstance(
             self.policy, (RandomPolicy, Scripted)
-        )  # which have a memory, or wait for others
+        )  # which have a memory, or count on whom they know
         starter = launcher if faults is None else FaultyDevice(launcher, faults, self.profile, driver.now_ns)
         driver.run(starter, PullArrivals(arrivals_ns, lengths))
         assert machine.idle

@@ -43,6 +43,18 @@ def test_what_cannot_be_cut_is_refused_with_what_can(tmp_path: Path, names: tupl
     assert str(caught.value).startswith(told)
 
 
+def test_a_shape_is_no_cut(tmp_path: Path) -> None:
+    net = nets.attention()
+    source = net.write(tmp_path / "attention.onnx", "mixed_again")
+    with pytest.raises(SliceError, match="cut_behind names 'shape', which hangs on shapes alone"):
+        slice_model(source, tmp_path / "out", options("shape"))
+
+
+def test_a_name_alone_is_no_list_of_names() -> None:
+    with pytest.raises(ValueError, match="cut_behind is 'relu0', wanted a list"):
+        SliceOptions(stages=6, cut_behind="relu0")
+
+
 def test_a_number_of_stages_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="cut_behind names 1 cuts and stages is 4, wanted 2"):
         options("relu0", stages=4)

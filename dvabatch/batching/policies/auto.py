@@ -38,7 +38,7 @@ class Setting:
 
     def is_outgrown(self, present: int) -> bool:
         """Whether so many are here that more load must have come than it is meant for."""
-        return self.usual is not None and present > self.usual + _CROWD * sqrt(self.usual)
+        return self.usual is not None and present > max(1.0, self.usual + _CROWD * sqrt(self.usual))
 
 
 @dataclass(frozen=True, slots=True)
