@@ -55,19 +55,18 @@ class PollingDriver(Driver[Pollable]):
             events.extend(starter.poll())
 
     def _wait(self, starter: Pollable, next_ns: int | None) -> None:
+        rehearsal = self._rehearsal if self._clock() >= self._warm_until_ns else None
+        if starter.in_flight and rehearsal is None:
+            return
         due_ns = self._due_in_ns(next_ns)
         if not starter.in_flight and (due_ns is None or due_ns > _AWAKE_NS):
             self._sleep(_LONGEST_WAIT_NS if due_ns is None else min(_LONGEST_WAIT_NS, due_ns - _AWAKE_NS))
-        elif (
-            self._rehearsal is not None
-            and (due_ns is None or due_ns > 2 * self._usual_ns)
-            and self._clock() >= self._warm_until_ns
-        ):
-            self._rehearse(self._rehearsal)
+        elif rehearsal is not None and (due_ns is None or due_ns > 2 * self._usual_ns):
+            self._rehearse(rehearsal)
 
     def _decide(self, starter: Pollable, events: list[Event], now_ns: int) -> None:
         super()._decide(starter, events, now_ns)
-        self._warm_until_ns = max(self._warm_until_ns, self._clock() + _COLD_NS)
+        self._warm_until_ns = max(self._warm_until_ns, self._anchor_ns + now_ns + _COLD_NS)
 
     def _rehearse(self, rehearsal: Rehearsal) -> None:
         began_ns = self._clock()

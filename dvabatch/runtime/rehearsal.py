@@ -24,9 +24,8 @@ class Rehearsal:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = Machine(machine.limits, machine.profile, machine.policy)
-        lanes = machine.limits.lanes
-        self._lengths = lanes
-        self._apart_ns = max(1, _APART * machine.profile.whole_ns(1, len(lanes) - 1))
+        self._lengths = machine.limits.lanes
+        self._apart_ns = max(1, _APART * machine.profile.whole_ns(1, len(self._lengths) - 1))
         self._queries = 0
 
     @property
