@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -71,72 +73,47 @@ def test_segments_sum_to_the_response_of_every_query(name: str, share: float) ->
         assert account.operations[0].done.kind in {"new", "stretch"}
 
 
-def test_waiting_for_the_one_thread_of_a_host_is_launching_and_no_computing() -> None:
-    table = {**TABLE, "stages": [{"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}], "launch_us": 1000, "one_host": True}
-    profile, sink = Profile.from_table(table), io.StringIO()
+ONE_AT_1 = [{"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}]
+
+
+def accounted(table: Mapping[str, Any], arrivals_ns: list[int]) -> tuple[list[int], list[dict[str, int]]]:
+    """When each of these queries was answered, a launch for each and three at once, and what its time went to."""
+    profile, sink, queries = Profile.from_table(table), io.StringIO(), range(len(arrivals_ns))
     limits, policy = Limits(1, 1, buffer_sets=3, executors_per_stage=3), Normal(FillOrWait(1, 0, 3))
     machine = Machine(limits, profile, policy)
-    journal = SimulatedDriver(machine, Recorder(machine, sink)).run([0, 0, 0])
-    history = History(limits, profile, policy)
-    accounts = Accounts(profile, range(3), lambda query_id: journal.done_ns[query_id])
-    for step in retrace(sink.getvalue().splitlines(keepends=True), history):
+    journal = SimulatedDriver(machine, Recorder(machine, sink)).run(arrivals_ns)
+    accounts = Accounts(profile, queries, lambda query_id: journal.done_ns[query_id])
+    for step in retrace(sink.getvalue().splitlines(keepends=True), History(limits, profile, policy)):
         accounts.follow(step)
-    totals = [accounts.finished[query_id].totals_ns() for query_id in range(3)]
+    return list(journal.done_ns), [dict(accounts.finished[query_id].totals_ns()) for query_id in queries]
+
+
+def test_waiting_for_the_one_thread_of_a_host_is_launching_and_no_computing() -> None:
+    table = {**TABLE, "stages": ONE_AT_1, "launch_us": 1000, "one_host": True}
+    _, totals = accounted(table, [0, 0, 0])
     assert totals == [{"launched": each * 1_000_000, "computed": 1_000_000} for each in (1, 2, 3)]
 
 
 def test_waiting_for_a_core_is_queueing_and_no_computing() -> None:
     stages = [{"latency_ms": {"1": 1.0}, "share": {"1": 0.5}}]
-    profile, sink = Profile.from_table({**TABLE, "stages": stages, "launch_us": 100, "cores": 2}), io.StringIO()
-    limits, policy = Limits(1, 1, buffer_sets=3, executors_per_stage=3), Normal(FillOrWait(1, 0, 3))
-    machine = Machine(limits, profile, policy)
-    journal = SimulatedDriver(machine, Recorder(machine, sink)).run([0, 0, 0])
-    accounts = Accounts(profile, range(3), lambda query_id: journal.done_ns[query_id])
-    history = History(limits, profile, policy)
-    for step in retrace(sink.getvalue().splitlines(keepends=True), history):
-        accounts.follow(step)
-    totals = [accounts.finished[query_id].totals_ns() for query_id in range(3)]
+    _, totals = accounted({**TABLE, "stages": stages, "launch_us": 100, "cores": 2}, [0, 0, 0])
     begun = {"launched": 100_000, "computed": 1_000_000}
     assert totals == [begun, begun, {"queued": 1_100_000, **begun}]
 
 
 def test_the_line_to_the_device_is_taken_in_the_order_in_which_the_host_is_through() -> None:
     """Waking the host for the first lets the second wait too, though launching costs it nothing."""
-    table = {
-        "stages": [{"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}],
-        "wake_us": 100,
-        "transfer_us_per_row": 50,
-        "one_host": True,
-    }
-    profile, sink = Profile.from_table(table), io.StringIO()
-    limits, policy = Limits(1, 1, buffer_sets=3, executors_per_stage=3), Normal(FillOrWait(1, 0, 3))
-    machine = Machine(limits, profile, policy)
-    journal = SimulatedDriver(machine, Recorder(machine, sink)).run([0, 10_000])
-    assert list(journal.done_ns) == [1_150_000, 1_200_000]
-    accounts = Accounts(profile, range(2), lambda query_id: journal.done_ns[query_id])
-    for step in retrace(sink.getvalue().splitlines(keepends=True), History(limits, profile, policy)):
-        accounts.follow(step)
-    totals = [accounts.finished[query_id].totals_ns() for query_id in range(2)]
+    table = {"stages": ONE_AT_1, "wake_us": 100, "transfer_us_per_row": 50, "one_host": True}
+    done_ns, totals = accounted(table, [0, 10_000])
+    assert done_ns == [1_150_000, 1_200_000]
     assert totals == [{"launched": 150_000, "computed": 1_000_000}, {"launched": 190_000, "computed": 1_000_000}]
 
 
 def test_what_keeps_the_host_busy_holds_up_others_and_the_rest_of_a_launch_does_not() -> None:
-    table = {
-        "stages": [{"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}],
-        "launch_us": 100,
-        "launch_busy_us": 30,
-        "transfer_us_per_row": 50,
-        "one_host": True,
-    }
-    profile, sink = Profile.from_table(table), io.StringIO()
-    limits, policy = Limits(1, 1, buffer_sets=3, executors_per_stage=3), Normal(FillOrWait(1, 0, 3))
-    machine = Machine(limits, profile, policy)
-    journal = SimulatedDriver(machine, Recorder(machine, sink)).run([0, 0])
-    accounts = Accounts(profile, range(2), lambda query_id: journal.done_ns[query_id])
-    for step in retrace(sink.getvalue().splitlines(keepends=True), History(limits, profile, policy)):
-        accounts.follow(step)
-    totals = [accounts.finished[query_id].totals_ns() for query_id in range(2)]
-    assert totals == [{"launched": 150_000, "computed": 1_000_000}, {"launched": 200_000, "computed": 1_000_000}]
+    busy = {"launch_us": 100, "launch_busy_us": 30}
+    done_ns, totals = accounted({"stages": ONE_AT_1, **busy, "transfer_us_per_row": 10, "one_host": True}, [0, 0, 0])
+    assert done_ns == [1_110_000, 1_140_000, 1_170_000]
+    assert totals == [{"launched": done - 1_000_000, "computed": 1_000_000} for done in done_ns]
 
 
 @pytest.mark.parametrize("name", POLICIES)
