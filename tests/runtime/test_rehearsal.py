@@ -95,7 +95,13 @@ class _Timed:
         (1_000 * US, 10 * US, US, 15, 20),  # before it comes
         (5 * US, 1_000 * US, US, 15, 20),  # while it is under way
         (5 * US, 30 * US, US, 0, 0),  # right behind a decision there is nothing to warm
-        (4_000 * US, 100 * US, 20 * US, 15, 20),  # rehearsals that take 20 us: every 200 us
+        (
+            4_000 * US,
+            100 * US,
+            20 * US,
+            12,
+            20,
+        ),  # rehearsals that take 20 us: every 200 us, seen a loop of 100 us later
     ],
 )
 def test_a_polling_driver_rehearses_now_and_then_while_it_decides_nothing(
