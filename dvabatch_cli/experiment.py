@@ -262,6 +262,8 @@ class Experiment:
         run["correctness"] = result.correctness
         if result.graphs is not None:
             run["graphs"] = dict(result.graphs)
+        if result.queueing_us is not None:
+            run["queueing_us"] = dict(result.queueing_us)
         if result.gpu is not None:
             run["gpu"] = dict(result.gpu)
         if result.faults is not None:

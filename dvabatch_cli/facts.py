@@ -7,6 +7,8 @@ from typing import Any
 from dvabatch_cli.config import Config
 from dvabatch_cli.ground import Ground
 
+_OPTIONAL_COSTS = ("launch_busy_us", "boundary_busy_us", "queueing_us", "stage_queueing_us")
+
 
 def model_facts(ground: Ground) -> dict[str, Any] | None:
     """The report's `model`; None for a latency table."""
@@ -98,5 +100,5 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
         "slicing_tax": dict(ground.slicing_tax) or None,
         "capacity_rps": ground.capacity_rps,
         **({"bounce_us": bounce_us, "bounce_us_per_row": bounce_us_per_row} if bounce_us or bounce_us_per_row else {}),
-        **{key: table[key] for key in ("launch_busy_us", "boundary_busy_us") if key in table},
+        **{key: table[key] for key in _OPTIONAL_COSTS if key in table},
     }

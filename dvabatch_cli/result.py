@@ -13,8 +13,11 @@ from dvabatch.batching.profile import NS_PER_MS
 from dvabatch.loadgen import Schedule
 from dvabatch.reporting.measured import Measured, Queries, StageUse
 from dvabatch.runtime.journal import Journal
+from dvabatch.runtime.loops import usual_ns
 from dvabatch_cli.config import Config
 from dvabatch_cli.wiring import Contender, LoadPoint
+
+_FEWEST = 20  # launches that tell what is usual of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,9 @@ class Result:
     correctness: Mapping[str, Any] | None = None  # None: answers were not checked
     wrong_answers: int = 0
     graphs: Mapping[str, int] | None = None  # captured graphs used, missed and kept; None where there are none
+    queueing_us: Mapping[str, Any] | None = (
+        None  # for how long launches kept the driver's thread; where it queues them itself
+    )
     gpu: Mapping[str, Any] | None = None  # clocks and energy of a run on a GPU
     held_back: Mapping[str, Any] | None = None  # what a bound on concurrency did; None where there is none
     speed: tuple[float, float] | None = None  # how long lone launches took, in both halves, over the profile's time
@@ -34,6 +40,25 @@ class Result:
         None  # of launches beside each other, before and after, over the profile's
     )
     faults: Mapping[str, Any] | None = None  # what was injected and given up; None where nothing was
+
+
+def queueing_us_of(journal: Journal, stages: int) -> dict[str, float | None]:
+    """For how long queueing a launch kept the driver's thread: in general, and what is usual of batches that begin their buffer
+    set, where the launch was the whole model and where it was one stage."""
+
+    def usual_us(of: int) -> float | None:
+        found = journal.queueing_of_ns(of)
+        return round(usual_ns(found) / 1e3, 3) if len(found) >= _FEWEST else None
+
+    if not len(journal.queueing_ns):
+        return dict.fromkeys(("p50", "p99", "whole", "stage"))
+    p50, p99 = np.percentile(journal.queueing_ns, (50, 99)) / 1e3
+    return {
+        "p50": round(float(p50), 3),
+        "p99": round(float(p99), 3),
+        "whole": usual_us(stages),
+        "stage": usual_us(1) if stages > 1 else None,
+    }
 
 
 def held_back_of(config: Config, journal: Journal) -> dict[str, Any] | None:

@@ -28,7 +28,7 @@ from dvabatch_cli.config import Config
 from dvabatch_cli.faults import fault_facts, faults_of, timeout_ns
 from dvabatch_cli.gpu_watch import Watch
 from dvabatch_cli.live import Display, shown
-from dvabatch_cli.result import Result, held_back_of, measured_of
+from dvabatch_cli.result import Result, held_back_of, measured_of, queueing_us_of
 from dvabatch_cli.rows import Rows
 from dvabatch_cli.sites import Site
 from dvabatch_cli.wiring import Contender, LoadPoint, limits_of
@@ -59,13 +59,15 @@ class SimulatedBed:
         trace: IO[str] | None = None,
         pace: Callable[[int], float] | None = None,
         disturbance: float = 1.0,
+        host_pace: float = 1.0,
     ) -> Result:
-        """With `pace`, everything takes that many times as long, and with `disturbance` launches beside each other do, which
-        nobody tells the machine: as on a real host."""
+        """With `pace`, everything takes that many times as long, with `disturbance` launches beside each other do, and with
+        `host_pace` what the host does for a device, which nobody tells the machine: as on a real host."""
         machine = _machine(self._config, self._profile, contender)
         recorder = None if trace is None else Recorder(machine, trace)
         faults = faults_of(self._config, schedule.seed)
         device = self._profile if disturbance == 1.0 else self._profile.at_disturbance(disturbance)
+        device = device if host_pace == 1.0 else device.at_pace(host_pace)
         driver = SimulatedDriver(
             machine, recorder, device, timeout_ns=timeout_ns(self._config), faults=faults, pace=pace
         )
@@ -117,6 +119,7 @@ class RealBed:
         disturbed_after = None if disturbed_before is None else self._site.disturbance()
         gpu = None if self._watch is None or before is None else self._watch.compare(before)
         graphs = self._site.facts() or None
+        queueing_us = None if graphs is None else queueing_us_of(observer.journal, self._profile.stages)
         lengths = schedule.lengths
         tally = Tally(self._tolerance)
         answered = [query_id for query_id in self._candidates(schedule) if query_id in observer.answers]
@@ -132,7 +135,7 @@ class RealBed:
         correctness = tally.to_json() if tally.checked else None
         held_back = held_back_of(self._config, observer.journal)
         return Result(
-            measured, dict(observer.journal.reasons), correctness, len(wrong), graphs, gpu, held_back,
+            measured, dict(observer.journal.reasons), correctness, len(wrong), graphs, queueing_us, gpu, held_back,
             None if lone is None else lone.speed, None if lone is None else lone.pace(),
             None if disturbed_before is None or disturbed_after is None else (disturbed_before, disturbed_after), befell,
         )  # fmt: skip

@@ -24,6 +24,10 @@ class Costs:
     # other launches go on meanwhile. None: all of it.
     launch_busy_ns: int | None = None
     boundary_busy_ns: int | None = None
+    # For how long queueing a launch kept the thread while all this was measured: of the whole model, and of one stage. By it a
+    # run tells its host's pace. None: nobody knows.
+    queueing_ns: int | None = None
+    stage_queueing_ns: int | None = None
 
     def host_ns(self, first_stage: int) -> int:
         """What the host does for a launch, before any rows are copied for it and unless everything was idle."""
@@ -45,19 +49,27 @@ class Costs:
 
     def at_speed(self, factor: float) -> Costs:
         """Where everything takes `factor` times as long."""
+        return replace(
+            self.at_pace(factor),
+            copy_ns_per_row=round(factor * self.copy_ns_per_row),
+            transfer_ns_per_row=round(factor * self.transfer_ns_per_row),
+            bounce_ns=round(factor * self.bounce_ns),
+            bounce_ns_per_row=round(factor * self.bounce_ns_per_row),
+        )
 
-        def slower(cost_ns: int) -> int:
-            return round(factor * cost_ns)
+    def at_pace(self, factor: float) -> Costs:
+        """Where the host takes `factor` times as long, and the device and its line do not."""
+
+        def slower(cost_ns: int | None) -> int | None:
+            return None if cost_ns is None else round(factor * cost_ns)
 
         return replace(
             self,
-            launch_ns=slower(self.launch_ns),
-            boundary_ns=slower(self.boundary_ns),
-            copy_ns_per_row=slower(self.copy_ns_per_row),
-            transfer_ns_per_row=slower(self.transfer_ns_per_row),
-            wake_ns=slower(self.wake_ns),
-            bounce_ns=slower(self.bounce_ns),
-            bounce_ns_per_row=slower(self.bounce_ns_per_row),
-            launch_busy_ns=None if self.launch_busy_ns is None else slower(self.launch_busy_ns),
-            boundary_busy_ns=None if self.boundary_busy_ns is None else slower(self.boundary_busy_ns),
+            launch_ns=round(factor * self.launch_ns),
+            boundary_ns=round(factor * self.boundary_ns),
+            wake_ns=round(factor * self.wake_ns),
+            launch_busy_ns=slower(self.launch_busy_ns),
+            boundary_busy_ns=slower(self.boundary_busy_ns),
+            queueing_ns=slower(self.queueing_ns),
+            stage_queueing_ns=slower(self.stage_queueing_ns),
         )

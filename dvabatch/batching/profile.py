@@ -3,9 +3,8 @@
 Its JSON form is the latency table of configs/tables/: `stages`, `whole` and `crowding` (or `lanes`, by longest length, with
 these each), per stage `latency_ms` and `share` by batch size, and beside them `batch_sizes`, `launch_us`, `boundary_us`,
 `copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `bounce_us`, `bounce_us_per_row`, `one_host`, `launch_busy_us`,
-`boundary_busy_us`, `cores` and `slowdown`. What
-a table leaves out costs 0; a missing share is 1, a missing slowdown is the sum. Where there is a `crowding`, it goes before the
-slowdown.
+`boundary_busy_us`, `queueing_us`, `stage_queueing_us`, `cores` and `slowdown`. What a table leaves out costs 0; a missing share
+is 1, a missing slowdown is the sum. Where there is a `crowding`, it goes before the slowdown.
 """
 
 from __future__ import annotations
@@ -189,17 +188,15 @@ class Profile:
 
     def at_speed(self, factor: float) -> Profile:
         """The profile of a machine on which everything takes `factor` times as long."""
-        return Profile(
-            self.name,
-            self.lanes,
+        return self._like(
             [[StageCurves(stage.latency_ms.times(factor), stage.share) for stage in lane] for lane in self.curves],
             [None if curve is None else curve.times(factor) for curve in self.whole],
-            self.batch_sizes,
             self.costs.at_speed(factor),
-            self._slowdown,
-            self.source,
-            None if self.crowding is None else [of_lane.by_size for of_lane in self.crowding],
         )
+
+    def at_pace(self, factor: float) -> Profile:
+        """The profile of a machine whose host takes `factor` times as long, and whose device does not."""
+        return self._like(self.curves, self.whole, self.costs.at_pace(factor))
 
     def at_disturbance(self, factor: float) -> Profile:
         """The profile of a machine on which two launches beside each other take `factor` times as long, by their shares.
@@ -210,16 +207,14 @@ class Profile:
         def more(share: Curve) -> Curve:
             return Curve(tuple([(x, min(1.0, factor * max(0.5, u))) for x, u in share.points]))
 
+        curves = [[StageCurves(stage.latency_ms, more(stage.share)) for stage in lane] for lane in self.curves]
+        return self._like(curves, self.whole, self.costs)
+
+    def _like(self, curves: Sequence[Sequence[StageCurves]], whole: Sequence[Curve | None], costs: Costs) -> Profile:
+        """The same, but for these."""
+        crowding = None if self.crowding is None else [of_lane.by_size for of_lane in self.crowding]
         return Profile(
-            self.name,
-            self.lanes,
-            [[StageCurves(stage.latency_ms, more(stage.share)) for stage in lane] for lane in self.curves],
-            self.whole,
-            self.batch_sizes,
-            self.costs,
-            self._slowdown,
-            self.source,
-            None if self.crowding is None else [of_lane.by_size for of_lane in self.crowding],
+            self.name, self.lanes, curves, whole, self.batch_sizes, costs, self._slowdown, self.source, crowding
         )
 
     def to_table(self) -> dict[str, object]:
@@ -258,6 +253,10 @@ class Profile:
             table["launch_busy_us"] = self.costs.launch_busy_ns / NS_PER_US
         if self.costs.boundary_busy_ns is not None:
             table["boundary_busy_us"] = self.costs.boundary_busy_ns / NS_PER_US
+        if self.costs.queueing_ns is not None:
+            table["queueing_us"] = self.costs.queueing_ns / NS_PER_US
+        if self.costs.stage_queueing_ns is not None:
+            table["stage_queueing_us"] = self.costs.stage_queueing_ns / NS_PER_US
         if self.costs.cores:
             table["cores"] = self.costs.cores
         if self._slowdown is not None:
@@ -322,6 +321,8 @@ class Profile:
                 cores=integer(table["cores"], f"{name}: cores") if "cores" in table else 0,
                 launch_busy_ns=ns("launch_busy_us") if "launch_busy_us" in table else None,
                 boundary_busy_ns=ns("boundary_busy_us") if "boundary_busy_us" in table else None,
+                queueing_ns=ns("queueing_us") if "queueing_us" in table else None,
+                stage_queueing_ns=ns("stage_queueing_us") if "stage_queueing_us" in table else None,
             ),
             curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,
             str(table.get("source", "")),

@@ -25,12 +25,13 @@ from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
-from dvabatch.runtime.driven import Driven
+from dvabatch.runtime.driven import Driven, Lone
 from dvabatch.runtime.loops import Alike, random_arrivals_ns, slowdown_at_once, usual_ns
 from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
 from engines.base import Array
 
 _SHARE_FLOOR = 0.05
+_TURNS = 3  # at which the host's costs are measured: it has its slow spells
 _DEEP = 12  # chains queued on each track
 _ALIKE = 0.1  # sums of shares that differ by less tell of the same point of the slowdown curve
 # Of what is served at best, where launches begin at random: often as many at once as may be, seldom a queue.
@@ -44,7 +45,7 @@ class DeviceEffort:
     budget_s: float = 0.03
     rounds: int = 5
     queries: int = 60  # in a queue that never runs dry, for what a launch costs
-    light_s: float = 1.0  # of queries that mostly find everything idle, for what waking and a boundary cost
+    light_s: float = 0.4  # of queries that mostly find everything idle, for what waking and a boundary cost
     cycles: int = 16  # of as many batches as run at once, for what is served at best
     launches: int = 160  # that begin at random, for each number that may run at once
 
@@ -240,29 +241,38 @@ class DeviceProfiler:
         direct_ns = draft.span_ns(0, self._limits.last_stage, 1, 0)
         most = self._limits.max_batch
         one_by_one = Normal(FillOrWait(1, 0, 1))
-        busy_ns = self._driven.queued_ns(draft, one_by_one, 1, self._effort.queries)
-        lone_ns = self._driven.lone_ns(draft, one_by_one, self._effort.light_s)
-        full_ns = self._driven.queued_ns(draft, Normal(FillOrWait(most, 0, 1)), most, self._effort.queries)
-        steps_ns = self._driven.lone_ns(draft, OneByOne(), self._effort.light_s)
+        full = Normal(FillOrWait(most, 0, 1))
+        queue: list[tuple[float, float]] = []
+        ones: list[Lone] = []
+        steps: list[Lone] = []
+        for _ in range(_TURNS):
+            queue.append((
+                self._driven.queued_ns(draft, one_by_one, 1, self._effort.queries),
+                self._driven.queued_ns(draft, full, most, self._effort.queries),
+            ))  # fmt: skip
+            ones.append(self._driven.lone(draft, one_by_one, self._effort.light_s))
+            steps.append(self._driven.lone(draft, OneByOne(), self._effort.light_s))
+        busy_ns, full_ns = (median(each) for each in zip(*queue, strict=True))
+        one, step = _middle(ones), _middle(steps)
         boundaries = max(1, self._limits.last_stage)
         row_ns = 0.0
         if most > 1:
             of_rows_ns = full_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (busy_ns - direct_ns)
             row_ns = max(0.0, of_rows_ns / (most - 1))
         bounce_ns, bounce_ns_per_row = self._bounce_ns()
-        launch_busy_ns = self._driven.busy_ns(draft, one_by_one, self._effort.queries)
-        steps_busy_ns = self._driven.busy_ns(draft, OneByOne(), self._effort.queries)
         return Costs(
             launch_ns=max(0, round(busy_ns - direct_ns - row_ns)),
-            boundary_ns=max(0, round((steps_ns - lone_ns) / boundaries)),
+            boundary_ns=max(0, round((step.response_ns - one.response_ns) / boundaries)),
             copy_ns_per_row=self._copy_ns(place),
             transfer_ns_per_row=round(row_ns),
-            wake_ns=max(0, round(lone_ns - busy_ns)),
+            wake_ns=max(0, round(one.response_ns - busy_ns)),
             bounce_ns=bounce_ns,
             bounce_ns_per_row=bounce_ns_per_row,
             one_host=True,  # the driver's thread
-            launch_busy_ns=round(launch_busy_ns),
-            boundary_busy_ns=max(0, round((steps_busy_ns - launch_busy_ns) / boundaries)),
+            launch_busy_ns=round(one.busy_ns),
+            boundary_busy_ns=max(0, round((step.busy_ns - one.busy_ns) / boundaries)),
+            queueing_ns=round(one.queueing_ns),
+            stage_queueing_ns=round(step.queueing_ns),
         )
 
     def _bounce_ns(self) -> tuple[int, int]:
@@ -312,6 +322,15 @@ def finer_sizes(max_batch: int) -> list[int]:
     """
     quarters = {(4 + quarter) << octave >> 2 for octave in range(max_batch.bit_length()) for quarter in range(4)}
     return sorted({*(size for size in quarters if 1 <= size < max_batch), max_batch})
+
+
+def _middle(found: Sequence[Lone]) -> Lone:
+    """The median of each figure."""
+    return Lone(
+        median(each.response_ns for each in found),
+        median(each.busy_ns for each in found),
+        median(each.queueing_ns for each in found),
+    )
 
 
 def rising(found: Sequence[tuple[float, float]]) -> Curve:

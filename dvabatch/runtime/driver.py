@@ -67,6 +67,9 @@ class Observer(Protocol):
 
     def launched(self, launch: Launch) -> None: ...
 
+    def queued(self, launch: Launch, took_ns: int) -> None:
+        """`took_ns` is for how long starting it kept the driver's thread."""
+
     def copied(self, count: int) -> None: ...
 
     def decided(self, took_ns: int) -> None: ...
@@ -255,7 +258,9 @@ class Driver(ABC, Generic[_S]):
                 self._faults.strike(command, now_ns)
             if command.last_stage == self._machine.limits.last_stage:
                 self._last_launch[command.id] = command
+            began_ns = self._clock()
             starter.start(command)
+            observer.queued(command, self._clock() - began_ns)
         elif type(command) is Deliver:
             self._deliver(command)
         elif type(command) is Copy:

@@ -67,6 +67,8 @@ class Journal:
         self.busy_ns = 0
         self.span_ns = 0
         self.decision_ns = array("q")
+        self.queueing_ns = array("q")  # by launch
+        self._queued = array("b")  # by launch: its number of stages, or 0 where it does not begin its buffer set
 
     @property
     def count(self) -> int:
@@ -120,6 +122,16 @@ class Journal:
         if self.lengths is not None:
             tokens = sum([self.lengths[query_id] for query_id in launch.query_ids])
             self._tokens[key] = self._tokens.get(key, 0) + tokens
+
+    def queued(self, launch: Launch, took_ns: int) -> None:
+        """A launch kept the driver's thread for so long."""
+        self.queueing_ns.append(took_ns)
+        self._queued.append(0 if launch.place.first_row else 1 + launch.last_stage - launch.first_stage)
+
+    def queueing_of_ns(self, stages: int) -> NDArray[np.int64]:
+        """For how long each launch of so many stages kept it, of batches that begin their buffer set."""
+        of = np.frombuffer(self._queued, np.int8) == stages
+        return np.asarray(np.frombuffer(self.queueing_ns, np.int64)[of], np.int64)
 
     def launches(self) -> dict[tuple[int, int, int, int], int]:
         """How many launches there were so far, by first stage, last stage, lane and rows; any thread may ask.

@@ -29,6 +29,9 @@ class JournalObserver:
     def launched(self, launch: Launch) -> None:
         self.journal.launched(launch)
 
+    def queued(self, launch: Launch, took_ns: int) -> None:
+        self.journal.queued(launch, took_ns)
+
     def copied(self, count: int) -> None:
         self.journal.bytes_copied += count
 
@@ -81,6 +84,8 @@ class FutureObserver:
     def admitted(self, query: Query, now_ns: int, *, late_free: bool) -> None: ...
 
     def launched(self, launch: Launch) -> None: ...
+
+    def queued(self, launch: Launch, took_ns: int) -> None: ...
 
     def copied(self, count: int) -> None: ...
 

@@ -72,7 +72,7 @@ CASES: dict[str, dict[str, Any]] = {
 TOLD = {"policy", "role", "admission", "error_limit", "slo_ms", "slo_quantile", "attempts"}
 JUDGED = {"valid", "saturated", "invalid_reasons", "late"}
 # Read off clocks, devices and answers while it ran, and not kept one by one.
-MEASURED = {"correctness", "gpu", "graphs"}
+MEASURED = {"correctness", "gpu", "graphs", "queueing_us"}
 SIMULATED_ANEW = {"twin"}  # summarised from records that are not kept: the simulation gives them again
 
 

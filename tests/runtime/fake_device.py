@@ -19,6 +19,7 @@ from engines.errors import EngineError
 
 Work = Callable[[], None]
 POISON = 0xFF
+BESIDE_TRACKS = 4  # streams that a table and a launcher take first: for copies, payloads, and errands there and back
 
 
 def at(address: int, size_bytes: int) -> Array:
@@ -140,8 +141,8 @@ class FakeDevice:
 
     @property
     def did(self) -> list[set[str]]:
-        """What each stream has been asked for."""
-        return [stream.did for stream in self._streams]
+        """What each stream of a track has been asked for."""
+        return [stream.did for stream in self._streams[BESIDE_TRACKS:]]
 
     def go_on(self) -> None:
         """One piece of work of some stream that can go on."""
