@@ -30,8 +30,6 @@ class InstantLaunches:
     def start(self, launch: Launch) -> None:
         self._ended.append(LaunchFinished(launch.id))
 
-    def rehearse(self) -> None: ...
-
     def give_up(self, launch: Launch) -> bool:
         return False  # it has ended
 

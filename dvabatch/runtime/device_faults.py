@@ -45,9 +45,6 @@ class FaultyDevice:
         else:
             self._launcher.start(launch)
 
-    def rehearse(self) -> None:
-        self._launcher.rehearse()
-
     def give_up(self, launch: Launch) -> bool:
         if self._struck.pop(launch.id, None) is None:
             return self._launcher.give_up(launch)

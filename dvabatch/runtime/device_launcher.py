@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dvabatch.batching.commands import Launch
 from dvabatch.batching.events import DeviceLost, Event, LaunchFailed, LaunchFinished
 from dvabatch.batching.place import Place
-from dvabatch.runtime.device_errand import Errand
 from dvabatch.runtime.device_spans import Spans
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.device_tracks import Flight, Track, Tracks
@@ -40,10 +39,9 @@ class DeviceLauncher:
         self.spans = Spans(device, modules, table, self.graphs)
         self._transfers = Transfers(device, table)
         # More launches than sets are under way where late queries catch up: behind another one they would hold up their batch.
-        # Each track has two streams; one more brings the payloads, and errands have two.
-        self.more_tracks = max(0, min(table.sets // 2, (STREAMS - 3) // 2 - table.sets))
+        # Each track has two streams, and one more brings the payloads.
+        self.more_tracks = max(0, min(table.sets // 2, (STREAMS - 1) // 2 - table.sets))
         self._tracks = Tracks(device, len(modules), table.sets + self.more_tracks)
-        self._errand = Errand(device, graphs=graphs > 0)
         self._events: list[on_device.Event] = []  # free ones
         self._news: list[Event] = []
         self._lost: str | None = None  # why nothing runs any more
@@ -103,15 +101,6 @@ class DeviceLauncher:
             self._lose(error)
         news, self._news = self._news, []
         return news
-
-    def rehearse(self) -> None:
-        """Goes the way of a launch with next to nothing, so that the next one finds it warm."""
-        if self._lost is not None:
-            return
-        try:
-            self._errand.run()
-        except DeviceError as error:
-            self._lose(error)
 
     def drain(self) -> None:
         """Waits for what is under way, but for what was given up; nobody hears of it. Another run can then be served."""

@@ -15,7 +15,7 @@ _LONGEST_WAIT_NS = 100_000_000  # an interrupt is noticed at least this soon
 # A sleeper wakes this long before it is due, and polls: it may be late by more than the system's timer slack, and what has
 # slept finds cold caches, in which every decision takes several times as long.
 _AWAKE_NS = 5_000_000
-# So long after the last decision it is rehearsed how the next one is made and carried out: often enough for the caches.
+# So long after the last decision they are rehearsed: often enough for the caches.
 _COLD_NS = 50_000
 _AT_FIRST = 2  # rehearsals before a run: the first is slow
 _SELDOM = 10  # rehearsals take one part in so many of the time at the most: what comes meanwhile waits
@@ -29,14 +29,11 @@ class Pollable(Starter, Protocol):
 
     def poll(self) -> list[Event]: ...
 
-    def rehearse(self) -> None:
-        """Goes the way of a launch, for the caches' sake; nothing is reported of it."""
-
 
 class PollingDriver(Driver[Pollable]):
-    """Asks for completions instead of being told, and rehearses decisions and launches meanwhile."""
+    """Asks for completions instead of being told, and rehearses decisions meanwhile."""
 
-    rehearses: bool = True  # decisions: not for a policy with a memory
+    rehearses: bool = True  # not for a policy with a memory
     _rehearsal: Rehearsal | None = None
     _warm_until_ns = 0
     _usual_ns = 0  # what a rehearsal takes, but for those that were disturbed
@@ -48,9 +45,9 @@ class PollingDriver(Driver[Pollable]):
 
     def run(self, starter: Pollable, arrivals: Arrivals, *, until_closed: bool = False) -> None:
         if self.rehearses:
-            self._rehearsal = Rehearsal(self._machine)
-        for _ in range(_AT_FIRST):
-            self._rehearse(starter)
+            rehearsal = self._rehearsal = Rehearsal(self._machine)
+            for _ in range(_AT_FIRST):
+                self._rehearse(rehearsal)
         super().run(starter, arrivals, until_closed=until_closed)
 
     def _ask(self, starter: Pollable, events: list[Event]) -> None:
@@ -58,24 +55,23 @@ class PollingDriver(Driver[Pollable]):
             events.extend(starter.poll())
 
     def _wait(self, starter: Pollable, next_ns: int | None) -> None:
-        is_cold = self._clock() >= self._warm_until_ns
-        if starter.in_flight and not is_cold:
+        rehearsal = self._rehearsal if self._clock() >= self._warm_until_ns else None
+        if starter.in_flight and rehearsal is None:
             return
         due_ns = self._due_in_ns(next_ns)
         if not starter.in_flight and (due_ns is None or due_ns > _AWAKE_NS):
             self._sleep(_LONGEST_WAIT_NS if due_ns is None else min(_LONGEST_WAIT_NS, due_ns - _AWAKE_NS))
-        elif is_cold and (due_ns is None or due_ns > 2 * self._usual_ns):
-            self._rehearse(starter)
+        elif rehearsal is not None and (due_ns is None or due_ns > 2 * self._usual_ns):
+            self._rehearse(rehearsal)
 
     def _decide(self, starter: Pollable, events: list[Event], now_ns: int) -> None:
         super()._decide(starter, events, now_ns)
         self._warm_until_ns = max(self._warm_until_ns, self._anchor_ns + now_ns + _COLD_NS)
 
-    def _rehearse(self, starter: Pollable) -> None:
+    def _rehearse(self, rehearsal: Rehearsal) -> None:
         began_ns = self._clock()
-        if self._rehearsal is not None and not self._rehearsal.play():
+        if not rehearsal.play():
             self._rehearsal = None
-        starter.rehearse()
         took_ns = self._clock() - began_ns
         self._usual_ns = min(took_ns, 2 * self._usual_ns) if self._usual_ns else took_ns
         self._warm_until_ns = began_ns + max(_COLD_NS, _SELDOM * took_ns)

@@ -19,7 +19,6 @@ from engines.errors import EngineError
 
 Work = Callable[[], None]
 POISON = 0xFF
-BESIDE_TRACKS = 4  # streams that a table and a launcher take first: for copies, payloads, and errands there and back
 
 
 def at(address: int, size_bytes: int) -> Array:
@@ -141,8 +140,8 @@ class FakeDevice:
 
     @property
     def did(self) -> list[set[str]]:
-        """What each stream of a track has been asked for."""
-        return [stream.did for stream in self._streams[BESIDE_TRACKS:]]
+        """What each stream has been asked for."""
+        return [stream.did for stream in self._streams]
 
     def go_on(self) -> None:
         """One piece of work of some stream that can go on."""

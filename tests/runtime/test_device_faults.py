@@ -21,7 +21,6 @@ class Plain:
         self.started: list[int] = []
         self.given_up: list[int] = []
         self.news: list[Event] = []
-        self.rehearsed = 0
 
     @property
     def in_flight(self) -> bool:
@@ -29,9 +28,6 @@ class Plain:
 
     def start(self, launch: Launch) -> None:
         self.started.append(launch.id)
-
-    def rehearse(self) -> None:
-        self.rehearsed += 1
 
     def give_up(self, launch: Launch) -> bool:
         self.given_up.append(launch.id)
@@ -132,10 +128,3 @@ def test_giving_up_whom_nothing_befell_is_the_devices_own_matter() -> None:
     assert bench.faulty.give_up(launch)
     bench.plain.news = [LaunchFinished(0)]
     assert not bench.faulty.give_up(launch)
-
-
-def test_launches_are_rehearsed_on_the_device_itself() -> None:
-    bench = Bench()
-    bench.faulty.rehearse()
-    assert bench.plain.rehearsed == 1
-    assert bench.plain.started == []

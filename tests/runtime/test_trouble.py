@@ -30,7 +30,7 @@ from dvabatch.runtime.threaded import ThreadedDriver
 from dvabatch.runtime.trace import Recorder, retrace
 from engines.base import Array
 from tests.laws.random_policy import RandomPolicy
-from tests.runtime.fake_device import BESIDE_TRACKS, FakeDevice, FakeStream
+from tests.runtime.fake_device import FakeDevice, FakeStream
 from tests.runtime.rig import Rig, Scripted, Served, quick_table, table_rig
 from tests.runtime.test_polling import tokens
 from tests.runtime.test_threaded import LIMITS, MAX_BATCH, POLICIES, STAGES, arrivals
@@ -330,7 +330,7 @@ def test_a_track_that_hangs_is_never_used_again_and_holds_nobody_up() -> None:
         """Stage 1 of the third launch."""
         seen.append(1)
         if len(seen) == 3:
-            track = next(stream for stream in device._streams[BESIDE_TRACKS:] if isinstance(stream, HangingStream))
+            track = next(stream for stream in device._streams[2:] if isinstance(stream, HangingStream))
             track.hang()
 
     limits = Limits(STAGES, 2, buffer_sets=3, executors_per_stage=1)
@@ -352,7 +352,7 @@ def test_a_track_that_hangs_with_work_behind_it_takes_the_device_along() -> None
     device = HangingDevice()
 
     def hang(shapes: Mapping[str, tuple[int, ...]]) -> None:
-        for stream in device._streams[BESIDE_TRACKS:]:
+        for stream in device._streams[2:]:
             assert isinstance(stream, HangingStream)
             stream.hang()
 
