@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 # The bits of nvmlDeviceGetCurrentClocksEventReasons that are not trouble: idle, and clocks that an application set.
 _HARMLESS = 0x1 | 0x2
 _STEADY = 0.02  # clocks that differ by less are the same
-_PARTS = 10  # of a run, for each of which its mean clock is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,6 @@ class Look:
     memory_mhz: int | None
     reasons: int | None
     energy_mj: int | None
-    at_us: int  # since 1970, as the card stamps its samples
 
 
 class Watch:
@@ -40,12 +37,10 @@ class Watch:
             self._ask(lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM)),
             self._ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
             self._ask(lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle)),
-            time.time_ns() // 1000,
         )
 
     def compare(self, before: Look) -> dict[str, Any]:
-        """What a run says of its GPU: clocks at its start and end and in each tenth of it, whether they changed, what held them
-        down, energy."""
+        """What a run says of its GPU: clocks at its start and end, whether they changed, what held them down, energy."""
         after = self.look()
         changed = (
             before.sm_mhz is not None
@@ -57,7 +52,6 @@ class Watch:
             energy = (after.energy_mj - before.energy_mj) / 1e3
         return {
             "sm_mhz": [before.sm_mhz, after.sm_mhz],
-            "sm_mhz_by_tenth": self._clocks(before.at_us, after.at_us),
             "memory_mhz": [before.memory_mhz, after.memory_mhz],
             "clocks_changed": changed,
             "throttled": None if after.reasons is None else bool(after.reasons & ~_HARMLESS),
@@ -81,29 +75,12 @@ class Watch:
             "throttle_reasons": self._ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
         }
 
-    def _clocks(self, begin_us: int, end_us: int) -> list[int | None] | None:
-        """The mean clock in each tenth of a time that is over, by the samples that the driver takes of itself."""
-        nvml, handle = self._nvml, self._handle
-        asked = self._ask(lambda: nvml.nvmlDeviceGetSamples(handle, nvml.NVML_PROCESSOR_CLK_SAMPLES, begin_us))
-        if asked is None:
-            return None
-        return means_by_part([(each.timeStamp, each.sampleValue.uiVal) for each in asked[1]], begin_us, end_us)
-
     def _ask(self, question: Any) -> Any:
         """An answer; None where this card, driver or library has none."""
         try:
             return question()
         except (self._nvml.NVMLError, AttributeError):
             return None
-
-
-def means_by_part(samples: Sequence[tuple[int, int]], begin_us: int, end_us: int) -> list[int | None]:
-    """Of (instant, value), the mean value in each tenth of a time; None where there is no sample."""
-    parts: list[list[int]] = [[] for _ in range(_PARTS)]
-    for at_us, value in samples:
-        if begin_us <= at_us < end_us:
-            parts[_PARTS * (at_us - begin_us) // (end_us - begin_us)].append(value)
-    return [round(sum(part) / len(part)) if part else None for part in parts]
 
 
 @contextmanager

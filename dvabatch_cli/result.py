@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dvabatch.batching.machine import Machine
-from dvabatch.batching.profile import NS_PER_MS
+from dvabatch.batching.profile import NS_PER_MS, Profile
 from dvabatch.loadgen import Schedule
 from dvabatch.reporting.measured import Measured, Queries, StageUse
 from dvabatch.runtime.journal import Journal
@@ -42,22 +42,28 @@ class Result:
     faults: Mapping[str, Any] | None = None  # what was injected and given up; None where nothing was
 
 
-def queueing_us_of(journal: Journal, stages: int) -> dict[str, float | None]:
-    """For how long queueing a launch kept the driver's thread: in general, and what is usual of batches that begin their buffer
-    set, where the launch was the whole model and where it was one stage."""
+def queueing_us_of(journal: Journal, profile: Profile) -> dict[str, float | None]:
+    """For how long queueing a launch kept the driver's thread: in general, and what is usual of launches of one row that begin
+    their buffer set, of the whole model and of one stage. `pace`: how many times as long as in the profile these took."""
 
-    def usual_us(of: int) -> float | None:
-        found = journal.queueing_of_ns(of)
-        return round(usual_ns(found) / 1e3, 3) if len(found) >= _FEWEST else None
+    def usual_of_ns(stages: int) -> float | None:
+        found = journal.queueing_of_ns(stages)
+        return usual_ns(found) if len(found) >= _FEWEST else None
+
+    def us(took_ns: float | None) -> float | None:
+        return None if took_ns is None else round(took_ns / 1e3, 3)
 
     if not len(journal.queueing_ns):
-        return dict.fromkeys(("p50", "p99", "whole", "stage"))
-    p50, p99 = np.percentile(journal.queueing_ns, (50, 99)) / 1e3
+        return dict.fromkeys(("p50", "p99", "whole", "stage", "pace"))
+    p50_ns, p99_ns = np.percentile(journal.queueing_ns, (50, 99)).tolist()
+    whole_ns, stage_ns = usual_of_ns(profile.stages), usual_of_ns(1) if profile.stages > 1 else None
+    pace = profile.costs.pace_of(whole_ns, stage_ns)
     return {
-        "p50": round(float(p50), 3),
-        "p99": round(float(p99), 3),
-        "whole": usual_us(stages),
-        "stage": usual_us(1) if stages > 1 else None,
+        "p50": us(p50_ns),
+        "p99": us(p99_ns),
+        "whole": us(whole_ns),
+        "stage": us(stage_ns),
+        "pace": None if pace is None else round(pace, 4),
     }
 
 

@@ -119,7 +119,7 @@ class RealBed:
         disturbed_after = None if disturbed_before is None else self._site.disturbance()
         gpu = None if self._watch is None or before is None else self._watch.compare(before)
         graphs = self._site.facts() or None
-        queueing_us = None if graphs is None else queueing_us_of(observer.journal, self._profile.stages)
+        queueing_us = None if graphs is None else queueing_us_of(observer.journal, self._profile)
         lengths = schedule.lengths
         tally = Tally(self._tolerance)
         answered = [query_id for query_id in self._candidates(schedule) if query_id in observer.answers]

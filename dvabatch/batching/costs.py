@@ -24,8 +24,8 @@ class Costs:
     # other launches go on meanwhile. None: all of it.
     launch_busy_ns: int | None = None
     boundary_busy_ns: int | None = None
-    # For how long queueing a launch kept the thread while all this was measured: of the whole model, and of one stage. By it a
-    # run tells its host's pace. None: nobody knows.
+    # For how long queueing the launch of one row kept the thread while all this was measured: of the whole model, and of one
+    # stage. By it a run tells its host's pace. None: nobody knows.
     queueing_ns: int | None = None
     stage_queueing_ns: int | None = None
 
@@ -49,25 +49,48 @@ class Costs:
 
     def at_speed(self, factor: float) -> Costs:
         """Where everything takes `factor` times as long."""
+
+        def slower(cost_ns: int) -> int:
+            return round(factor * cost_ns)
+
         return replace(
-            self.at_pace(factor),
-            copy_ns_per_row=round(factor * self.copy_ns_per_row),
-            transfer_ns_per_row=round(factor * self.transfer_ns_per_row),
-            bounce_ns=round(factor * self.bounce_ns),
-            bounce_ns_per_row=round(factor * self.bounce_ns_per_row),
+            self._of_thread_at(factor),
+            launch_ns=slower(self.launch_ns),
+            boundary_ns=slower(self.boundary_ns),
+            copy_ns_per_row=slower(self.copy_ns_per_row),
+            transfer_ns_per_row=slower(self.transfer_ns_per_row),
+            wake_ns=slower(self.wake_ns),
+            bounce_ns=slower(self.bounce_ns),
+            bounce_ns_per_row=slower(self.bounce_ns_per_row),
         )
 
     def at_pace(self, factor: float) -> Costs:
-        """Where the host takes `factor` times as long, and the device and its line do not."""
+        """Where the one thread takes `factor` times as long for what keeps it busy, and the device and its line do not."""
+
+        def longer(cost_ns: int, busy_ns: int) -> int:
+            return cost_ns + round((factor - 1) * busy_ns)
+
+        return replace(
+            self._of_thread_at(factor),
+            launch_ns=longer(self.launch_ns, self.busy_ns(0)),
+            boundary_ns=longer(self.boundary_ns, self.busy_ns(1)),
+        )
+
+    def pace_of(self, queueing_ns: float | None, stage_queueing_ns: float | None) -> float | None:
+        """How many times as long the one thread takes as while all this was measured, by what queueing takes; None where nobody
+        knows."""
+        known = ((queueing_ns, self.queueing_ns), (stage_queueing_ns, self.stage_queueing_ns))
+        paces = [took_ns / usual_ns for took_ns, usual_ns in known if took_ns and usual_ns]
+        return sum(paces) / len(paces) if paces else None
+
+    def _of_thread_at(self, factor: float) -> Costs:
+        """What was measured of the one thread, at another pace."""
 
         def slower(cost_ns: int | None) -> int | None:
             return None if cost_ns is None else round(factor * cost_ns)
 
         return replace(
             self,
-            launch_ns=round(factor * self.launch_ns),
-            boundary_ns=round(factor * self.boundary_ns),
-            wake_ns=round(factor * self.wake_ns),
             launch_busy_ns=slower(self.launch_busy_ns),
             boundary_busy_ns=slower(self.boundary_busy_ns),
             queueing_ns=slower(self.queueing_ns),

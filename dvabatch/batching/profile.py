@@ -195,7 +195,8 @@ class Profile:
         )
 
     def at_pace(self, factor: float) -> Profile:
-        """The profile of a machine whose host takes `factor` times as long, and whose device does not."""
+        """The profile of a machine on which one thread serves the device and takes `factor` times as long, and the device does
+        not."""
         return self._like(self.curves, self.whole, self.costs.at_pace(factor))
 
     def at_disturbance(self, factor: float) -> Profile:

@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
+from itertools import chain, combinations
+from math import inf
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,7 +33,11 @@ from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
 from engines.base import Array
 
 _SHARE_FLOOR = 0.05
-_TURNS = 3  # at which the host's costs are measured: it has its slow spells
+# A host has slow spells of a second and more, in which all that it does takes twice as long: what hangs on it is measured at
+# several turns, and the least disturbed counts.
+_TURNS = 6
+_TURNS_AT_ONCE = 3
+_LONG_NS = 5e8  # what takes the device longer hangs little on the host
 _DEEP = 12  # chains queued on each track
 _ALIKE = 0.1  # sums of shares that differ by less tell of the same point of the slowdown curve
 # Of what is served at best, where launches begin at random: often as many at once as may be, seldom a queue.
@@ -48,6 +54,15 @@ class DeviceEffort:
     light_s: float = 0.4  # of queries that mostly find everything idle, for what waking and a boundary cost
     cycles: int = 16  # of as many batches as run at once, for what is served at best
     launches: int = 160  # that begin at random, for each number that may run at once
+
+
+class _Crowd(NamedTuple):
+    """Batches of one size that come at random, of which so many run at once at the most."""
+
+    lane: int
+    size: int
+    most: int
+    arrivals_ns: tuple[int, ...]
 
 
 class DeviceProfiler:
@@ -179,26 +194,46 @@ class DeviceProfiler:
         """By how much a batch slows down among as many alike as run at once, by lane, through the driver of a run."""
         if not self._counts:
             return None
-        return [
-            {size: self._crowded(draft, costs, size, lane) for size in sizes} for lane in range(len(self._limits.lanes))
+        crowds = [
+            [self._crowd(draft, size, lane, count) for size in sizes for count in self._counts]
+            for lane in range(len(self._limits.lanes))
         ]
+        usual: dict[_Crowd, float] = {}
+        for turn in range(_TURNS_AT_ONCE):
+            for crowd in chain.from_iterable(crowds):
+                if turn == 0 or crowd.arrivals_ns[-1] < _LONG_NS:
+                    usual[crowd] = min(self._usual_ns(draft, crowd), usual.get(crowd, inf))
+        return [{size: self._crowded(draft, costs, size, of_lane, usual) for size in sizes} for of_lane in crowds]
 
-    def _crowded(self, draft: Profile, costs: Costs, size: int, lane: int) -> Curve:
-        self._progress(f"running several at once through the driver, {self._lane_name(lane)}batch {size}")
-        alike = Alike(
-            draft.span_ns(0, self._limits.last_stage, size, lane),
-            costs.busy_ns(0),
-            costs.transfer_ns(0, size),
-            costs.wake_ns,
-            costs.host_ns(0) - costs.busy_ns(0),
+    def _crowd(self, draft: Profile, size: int, lane: int, count: int) -> _Crowd:
+        self._progress(
+            f"running several at once through the driver, {self._lane_name(lane)}batch {size}, {count} at once"
         )
+        policy = Normal(FillOrWait(size, 0, count))
+        cycle_ns = self._driven.queued_ns(draft, policy, size, self._effort.cycles * count, count, lane)
+        arrivals_ns = random_arrivals_ns(self._effort.launches, cycle_ns / count / _OFFERED, seed=count)
+        return _Crowd(lane, size, count, tuple(arrivals_ns))
+
+    def _usual_ns(self, draft: Profile, crowd: _Crowd) -> float:
+        policy = Normal(FillOrWait(crowd.size, 0, crowd.most))
+        done_ns = self._driven.done_ns(draft, policy, crowd.size, crowd.arrivals_ns, crowd.lane)
+        return usual_ns(done_ns - np.asarray(crowd.arrivals_ns))
+
+    def _crowded(
+        self, draft: Profile, costs: Costs, size: int, of_lane: Sequence[_Crowd], usual: Mapping[_Crowd, float]
+    ) -> Curve:
         points: list[tuple[float, float]] = []
-        for count in self._counts:
-            policy = Normal(FillOrWait(size, 0, count))
-            cycle_ns = self._driven.queued_ns(draft, policy, size, self._effort.cycles * count, count, lane)
-            arrivals_ns = random_arrivals_ns(self._effort.launches, cycle_ns / count / _OFFERED, seed=count)
-            spent_ns = self._driven.done_ns(draft, policy, size, arrivals_ns, lane) - np.asarray(arrivals_ns)
-            points.append((count, slowdown_at_once(usual_ns(spent_ns), arrivals_ns, alike, count, points)))
+        for crowd in of_lane:
+            if crowd.size == size:
+                alike = Alike(
+                    draft.span_ns(0, self._limits.last_stage, size, crowd.lane),
+                    costs.busy_ns(0),
+                    costs.transfer_ns(0, size),
+                    costs.wake_ns,
+                    costs.host_ns(0) - costs.busy_ns(0),
+                )
+                slowdown = slowdown_at_once(usual[crowd], crowd.arrivals_ns, alike, crowd.most, points)
+                points.append((crowd.most, slowdown))
         return Curve(tuple(points))
 
     def _lane_name(self, lane: int) -> str:
@@ -252,8 +287,8 @@ class DeviceProfiler:
             ))  # fmt: skip
             ones.append(self._driven.lone(draft, one_by_one, self._effort.light_s))
             steps.append(self._driven.lone(draft, OneByOne(), self._effort.light_s))
-        busy_ns, full_ns = (median(each) for each in zip(*queue, strict=True))
-        one, step = _middle(ones), _middle(steps)
+        busy_ns, full_ns = (min(each) for each in zip(*queue, strict=True))
+        one, step = (min(turns, key=lambda lone: lone.queueing_ns) for turns in (ones, steps))
         boundaries = max(1, self._limits.last_stage)
         row_ns = 0.0
         if most > 1:
@@ -322,15 +357,6 @@ def finer_sizes(max_batch: int) -> list[int]:
     """
     quarters = {(4 + quarter) << octave >> 2 for octave in range(max_batch.bit_length()) for quarter in range(4)}
     return sorted({*(size for size in quarters if 1 <= size < max_batch), max_batch})
-
-
-def _middle(found: Sequence[Lone]) -> Lone:
-    """The median of each figure."""
-    return Lone(
-        median(each.response_ns for each in found),
-        median(each.busy_ns for each in found),
-        median(each.queueing_ns for each in found),
-    )
 
 
 def rising(found: Sequence[tuple[float, float]]) -> Curve:

@@ -68,7 +68,9 @@ class Journal:
         self.span_ns = 0
         self.decision_ns = array("q")
         self.queueing_ns = array("q")  # by launch
-        self._queued = array("b")  # by launch: its number of stages, or 0 where it does not begin its buffer set
+        self._queued = array(
+            "b"
+        )  # by launch: its number of stages; 0: it has more rows than one, or not the first of its set
 
     @property
     def count(self) -> int:
@@ -126,10 +128,14 @@ class Journal:
     def queued(self, launch: Launch, took_ns: int) -> None:
         """A launch kept the driver's thread for so long."""
         self.queueing_ns.append(took_ns)
-        self._queued.append(0 if launch.place.first_row else 1 + launch.last_stage - launch.first_stage)
+        alike = launch.place.rows == 1 and launch.place.first_row == 0
+        self._queued.append(1 + launch.last_stage - launch.first_stage if alike else 0)
 
     def queueing_of_ns(self, stages: int) -> NDArray[np.int64]:
-        """For how long each launch of so many stages kept it, of batches that begin their buffer set."""
+        """For how long each launch of so many stages kept it, of those with one row that begins its buffer set.
+
+        They all ask for the same calls: what they take tells the host's pace, whatever the policy and the load.
+        """
         of = np.frombuffer(self._queued, np.int8) == stages
         return np.asarray(np.frombuffer(self.queueing_ns, np.int64)[of], np.int64)
 

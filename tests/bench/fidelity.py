@@ -1,14 +1,14 @@
 """`python -m tests.bench.fidelity results/NAME`: what the simulator says, by the profile in a report, over what was measured.
 
 Every run of the report is simulated once more, on the same schedule: mean and p99 by policy and load. Where a run on a GPU has
-told its host's pace (`queueing_us`) and its clock, the simulated host and device go by them.
+told its host's pace (`queueing_us`), the simulated host goes by it.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,6 @@ _COSTS = (
     "queueing_us",
     "stage_queueing_us",
 )
-
-
-_HELD_DOWN = 1.01  # times as long as at the highest clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +86,8 @@ def profile_in(report: Mapping[str, Any]) -> Profile:
 def host_pace(run: Mapping[str, Any], costs: Costs) -> float:
     """How many times as long the host took in a run as while its profile was measured, by what queueing its launches took."""
     told = run.get("queueing_us") or {}
-    known = ((told.get("whole"), costs.queueing_ns), (told.get("stage"), costs.stage_queueing_ns))
-    paces = [1e3 * took_us / usual_ns for took_us, usual_ns in known if took_us and usual_ns]
-    return sum(paces) / len(paces) if paces else 1.0
-
-
-def device_pace(run: Mapping[str, Any], most_mhz: int) -> Callable[[int], float] | None:
-    """How many times as long the device took, by the instant, where its clock was held down; None where it was not, or nobody
-    knows."""
-    told = (run.get("gpu") or {}).get("sm_mhz_by_tenth")
-    if not told or not most_mhz:
-        return None
-    paces = [most_mhz / (mhz or most_mhz) for mhz in told]
-    part_ns = 1e9 * run["load"]["duration_s"] / len(paces)
-    if max(paces) < _HELD_DOWN:
-        return None
-    return lambda now_ns: paces[min(len(paces) - 1, int(now_ns / part_ns))]
+    whole_ns, stage_ns = (1e3 * told[name] if told.get(name) else None for name in ("whole", "stage"))
+    return costs.pace_of(whole_ns, stage_ns) or 1.0
 
 
 def ratios(report: Mapping[str, Any]) -> Iterator[Ratio]:
@@ -114,17 +97,14 @@ def ratios(report: Mapping[str, Any]) -> Iterator[Ratio]:
     profile, config = profile_in(report), config_of(raw, folder=_CONFIGS)
     points = load_points(config, report["profile"]["capacity_rps"])
     bed = SimulatedBed(config, profile)
-    most_mhz = max(
-        [mhz for run in report["runs"] for mhz in (run.get("gpu") or {}).get("sm_mhz", ()) if mhz], default=0
-    )
     for run in report["runs"]:
         load, measured = run["load"], run["response_ms"]
         rate_rps = load["request_rate_rps"]
         point = min(points, key=lambda point, rate_rps=rate_rps: abs(point.rate_rps - rate_rps))  # type: ignore[misc]
         contender = contender_of(_POLICY.validate_json(json.dumps(run["policy"])), profile)
         schedule = point.schedule(config, load["seed"])
-        pace, of_host = device_pace(run, most_mhz), host_pace(run, profile.costs)
-        again = summarise(bed.run(contender, point, schedule, pace=pace, host_pace=of_host).measured)["response_ms"]
+        measured_as = bed.run(contender, point, schedule, host_pace=host_pace(run, profile.costs)).measured
+        again = summarise(measured_as)["response_ms"]
         tail = again["p99"] / measured["p99"] if again["p99"] and measured["p99"] else None
         utilization = load["utilization"] or rate_rps / report["profile"]["capacity_rps"]
         yield Ratio(
