@@ -29,9 +29,7 @@ class Result:
     correctness: Mapping[str, Any] | None = None  # None: answers were not checked
     wrong_answers: int = 0
     graphs: Mapping[str, int] | None = None  # captured graphs used, missed and kept; None where there are none
-    queueing_us: Mapping[str, Any] | None = (
-        None  # for how long launches kept the driver's thread; where it queues them itself
-    )
+    queueing_us: Mapping[str, Any] | None = None  # what queueing launches took; None where threads run them
     gpu: Mapping[str, Any] | None = None  # clocks and energy of a run on a GPU
     held_back: Mapping[str, Any] | None = None  # what a bound on concurrency did; None where there is none
     speed: tuple[float, float] | None = None  # how long lone launches took, in both halves, over the profile's time

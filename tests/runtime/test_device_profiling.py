@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from dvabatch.batching.limits import Limits
+from dvabatch.batching.machine import Policy
+from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler, rising, warmed
 from dvabatch.runtime.device_table import DeviceTable
+from dvabatch.runtime.driven import Driven, Lone
 from dvabatch.runtime.profiling import ProfileRun
 from dvabatch.runtime.shapes import lay_out_modules
 from tests.runtime.fake_device import FakeDevice, FakeModule
@@ -60,6 +63,22 @@ def test_every_stage_lane_size_and_cost_is_there(lanes: tuple[int | None, ...]) 
         assert numbers == {size: [2, 4] for size in (1, 2, 4)}
     assert "fake 1" in profile.source
     assert any("at once" in line for line in told)
+
+
+def test_the_host_is_measured_at_several_turns_and_the_fastest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[float] = []
+
+    def lone(self: Driven, draft: Profile, policy: Policy, lasting_s: float) -> Lone:
+        measured.append(1_000.0 * (10 + (7 * len(measured)) % 12))
+        return Lone(10 * measured[-1], 2 * measured[-1], measured[-1])
+
+    monkeypatch.setattr(Driven, "lone", lone)
+    costs = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=1))[0].profile.costs
+    ones, steps = measured[::2], measured[1::2]  # by turns
+    assert len(ones) == len(steps) > 2
+    assert (costs.queueing_ns, costs.stage_queueing_ns) == (min(ones), min(steps))
+    assert costs.launch_busy_ns == 2 * min(ones)
+    assert costs.boundary_ns == max(0, 10 * (min(steps) - min(ones)))
 
 
 def test_one_executor_has_the_device_to_itself() -> None:

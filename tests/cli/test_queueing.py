@@ -1,0 +1,54 @@
+"""What a run on a GPU says of its host: what queueing launches took, against the profile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dvabatch.batching.commands import Launch
+from dvabatch.batching.place import Place
+from dvabatch.batching.profile import Profile
+from dvabatch.runtime.journal import Journal
+from dvabatch_cli.result import queueing_us_of
+
+
+def profile(**more: Any) -> Profile:
+    return Profile.from_table({"stages": [{"latency_ms": {"1": 1.0, "4": 2.0}}] * 2, **more})
+
+
+def journal(*launches: tuple[int, int, int]) -> Journal:
+    """Twenty of each (last stage, rows, what queueing it took in us), all from the first stage."""
+    found = Journal(4)
+    for last, rows, took_us in launches:
+        launch = Launch(0, 0, 0, 0, last, Place(0, 0, rows), tuple(range(rows)), (0,) * (last + 1))
+        for _ in range(20):
+            found.queued(launch, 1_000 * took_us)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("launches", "whole", "stage", "pace"),
+    [
+        ([(1, 1, 60)], 60.0, None, 1.5),
+        ([(0, 1, 15)], None, 15.0, 1.5),
+        ([(1, 1, 60), (0, 1, 25), (1, 4, 900)], 60.0, 25.0, 2.0),  # larger batches have more to queue, and tell nothing
+        ([(1, 4, 900)], None, None, None),
+    ],
+)
+def test_launches_of_one_row_tell_the_pace(
+    launches: list[tuple[int, int, int]], whole: float | None, stage: float | None, pace: float | None
+) -> None:
+    told = queueing_us_of(journal(*launches), profile(queueing_us=40, stage_queueing_us=10))
+    assert (told["whole"], told["stage"], told["pace"]) == (whole, stage, pace)
+    assert told["p50"] in {float(took_us) for _, _, took_us in launches}
+
+
+def test_few_launches_and_a_profile_that_does_not_know_tell_none() -> None:
+    few = Journal(1)
+    few.queued(Launch(0, 0, 0, 0, 1, Place(0, 0, 1), (0,), (0, 0)), 60_000)
+    assert queueing_us_of(few, profile(queueing_us=40)) == {
+        "p50": 60.0, "p99": 60.0, "whole": None, "stage": None, "pace": None,
+    }  # fmt: skip
+    assert queueing_us_of(journal((1, 1, 60)), profile())["pace"] is None
+    assert set(queueing_us_of(Journal(1), profile()).values()) == {None}
