@@ -24,6 +24,7 @@ from dvabatch.reporting.points import load_points, load_responses, save_point
 from dvabatch.reporting.report import assemble, write_report
 from dvabatch.reporting.summary import summarise
 from dvabatch_cli import baselines, tuning
+from dvabatch_cli.attempts import Disturbance
 from dvabatch_cli.config import Config
 from dvabatch_cli.console import err
 from dvabatch_cli.environment import environment
@@ -235,17 +236,22 @@ class Experiment:
         return baselines.swept(self._config, ground.profile, load, rounds=self._sweep_rounds, say=self._say)
 
     def _one(self, bed: Bed, point: Point) -> dict[str, Any]:
-        """Measures a point, and again while its sender was late or the host unsteady: that is the host's, and may pass."""
-        for attempt in range(1, self._config.load.attempts + 1):
+        """Measures a point, and again while the host disturbs it: that may pass. The least disturbed attempt is kept."""
+        kept: tuple[Disturbance, dict[str, Any], Queries] | None = None
+        attempts = self._config.load.attempts
+        for attempt in range(1, attempts + 1):
             run, queries = self._attempt(bed, point)
-            run["attempts"] = attempt
-            twin = run.get("twin")
-            unsteady = twin is not None and twin["speed"] is not None and not twin["steady"]
-            if not run["late"] and not unsteady:
+            disturbance = Disturbance.of(run)
+            if kept is None or disturbance <= kept[0]:
+                kept = disturbance, run, queries
+            kept[1]["attempts"] = attempt
+            reason = disturbance.reason(run)
+            if reason is None:
                 break
-            if attempt < self._config.load.attempts:
-                why = run["invalid_reasons"][0] if run["late"] else "the host's speed changed meanwhile"
-                self._say(f"{_said(point, run)}: {why}; measured again")
+            if attempt < attempts:
+                self._say(f"{_said(point, run)}: {reason}; measured again")
+        assert kept is not None
+        _, run, queries = kept
         save_point(self._folder, point.key, run, queries)
         return run
 

@@ -7,7 +7,7 @@ from typing import Any
 from dvabatch_cli.config import Config
 from dvabatch_cli.ground import Ground
 
-_OPTIONAL_COSTS = ("launch_busy_us", "boundary_busy_us", "queueing_us", "stage_queueing_us")
+_OPTIONAL_COSTS = ("launch_busy_us", "boundary_busy_us", "queueing_us", "first_queueing_us")
 
 
 def model_facts(ground: Ground) -> dict[str, Any] | None:

@@ -42,7 +42,8 @@ class Result:
 
 def queueing_us_of(journal: Journal, profile: Profile) -> dict[str, float | None]:
     """For how long queueing a launch kept the driver's thread: in general, and what is usual of launches of one row that begin
-    their buffer set, of the whole model and of one stage. `pace`: how many times as long as in the profile these took."""
+    their buffer set, of the whole model and of its first stage alone. `pace`: how many times as long as in the profile these
+    took."""
 
     def usual_of_ns(stages: int) -> float | None:
         found = journal.queueing_of_ns(stages)
@@ -52,15 +53,15 @@ def queueing_us_of(journal: Journal, profile: Profile) -> dict[str, float | None
         return None if took_ns is None else round(took_ns / 1e3, 3)
 
     if not len(journal.queueing_ns):
-        return dict.fromkeys(("p50", "p99", "whole", "stage", "pace"))
+        return dict.fromkeys(("p50", "p99", "whole", "first", "pace"))
     p50_ns, p99_ns = np.percentile(journal.queueing_ns, (50, 99)).tolist()
-    whole_ns, stage_ns = usual_of_ns(profile.stages), usual_of_ns(1) if profile.stages > 1 else None
-    pace = profile.costs.pace_of(whole_ns, stage_ns)
+    whole_ns, first_ns = usual_of_ns(profile.stages), usual_of_ns(1) if profile.stages > 1 else None
+    pace = profile.costs.pace_of(whole_ns, first_ns)
     return {
         "p50": us(p50_ns),
         "p99": us(p99_ns),
         "whole": us(whole_ns),
-        "stage": us(stage_ns),
+        "first": us(first_ns),
         "pace": None if pace is None else round(pace, 4),
     }
 

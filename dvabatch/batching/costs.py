@@ -24,10 +24,10 @@ class Costs:
     # other launches go on meanwhile. None: all of it.
     launch_busy_ns: int | None = None
     boundary_busy_ns: int | None = None
-    # For how long queueing the launch of one row kept the thread while all this was measured: of the whole model, and of one
-    # stage. By it a run tells its host's pace. None: nobody knows.
+    # For how long queueing the launch of one row kept the thread while all this was measured: of the whole model, and of its
+    # first stage alone. By it a run tells its host's pace. None: nobody knows.
     queueing_ns: int | None = None
-    stage_queueing_ns: int | None = None
+    first_queueing_ns: int | None = None
 
     def host_ns(self, first_stage: int) -> int:
         """What the host does for a launch, before any rows are copied for it and unless everything was idle."""
@@ -76,10 +76,10 @@ class Costs:
             boundary_ns=longer(self.boundary_ns, self.busy_ns(1)),
         )
 
-    def pace_of(self, queueing_ns: float | None, stage_queueing_ns: float | None) -> float | None:
+    def pace_of(self, queueing_ns: float | None, first_queueing_ns: float | None) -> float | None:
         """How many times as long the one thread takes as while all this was measured, by what queueing takes; None where nobody
         knows."""
-        known = ((queueing_ns, self.queueing_ns), (stage_queueing_ns, self.stage_queueing_ns))
+        known = ((queueing_ns, self.queueing_ns), (first_queueing_ns, self.first_queueing_ns))
         paces = [took_ns / usual_ns for took_ns, usual_ns in known if took_ns and usual_ns]
         return sum(paces) / len(paces) if paces else None
 
@@ -94,5 +94,5 @@ class Costs:
             launch_busy_ns=slower(self.launch_busy_ns),
             boundary_busy_ns=slower(self.boundary_busy_ns),
             queueing_ns=slower(self.queueing_ns),
-            stage_queueing_ns=slower(self.stage_queueing_ns),
+            first_queueing_ns=slower(self.first_queueing_ns),
         )

@@ -3,7 +3,7 @@
 Its JSON form is the latency table of configs/tables/: `stages`, `whole` and `crowding` (or `lanes`, by longest length, with
 these each), per stage `latency_ms` and `share` by batch size, and beside them `batch_sizes`, `launch_us`, `boundary_us`,
 `copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `bounce_us`, `bounce_us_per_row`, `one_host`, `launch_busy_us`,
-`boundary_busy_us`, `queueing_us`, `stage_queueing_us`, `cores` and `slowdown`. What a table leaves out costs 0; a missing share
+`boundary_busy_us`, `queueing_us`, `first_queueing_us`, `cores` and `slowdown`. What a table leaves out costs 0; a missing share
 is 1, a missing slowdown is the sum. Where there is a `crowding`, it goes before the slowdown.
 """
 
@@ -256,8 +256,8 @@ class Profile:
             table["boundary_busy_us"] = self.costs.boundary_busy_ns / NS_PER_US
         if self.costs.queueing_ns is not None:
             table["queueing_us"] = self.costs.queueing_ns / NS_PER_US
-        if self.costs.stage_queueing_ns is not None:
-            table["stage_queueing_us"] = self.costs.stage_queueing_ns / NS_PER_US
+        if self.costs.first_queueing_ns is not None:
+            table["first_queueing_us"] = self.costs.first_queueing_ns / NS_PER_US
         if self.costs.cores:
             table["cores"] = self.costs.cores
         if self._slowdown is not None:
@@ -323,7 +323,7 @@ class Profile:
                 launch_busy_ns=ns("launch_busy_us") if "launch_busy_us" in table else None,
                 boundary_busy_ns=ns("boundary_busy_us") if "boundary_busy_us" in table else None,
                 queueing_ns=ns("queueing_us") if "queueing_us" in table else None,
-                stage_queueing_ns=ns("stage_queueing_us") if "stage_queueing_us" in table else None,
+                first_queueing_ns=ns("first_queueing_us") if "first_queueing_us" in table else None,
             ),
             curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,
             str(table.get("source", "")),

@@ -11,11 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, combinations
-from math import inf
 from statistics import median
 from typing import NamedTuple
-
-import numpy as np
 
 from dvabatch.batching.commands import Copy
 from dvabatch.batching.costs import Costs
@@ -27,14 +24,14 @@ from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
-from dvabatch.runtime.driven import Driven, Lone
-from dvabatch.runtime.loops import Alike, random_arrivals_ns, slowdown_at_once, usual_ns
+from dvabatch.runtime.driven import Crowded, Driven, Lone
+from dvabatch.runtime.loops import Alike, random_arrivals_ns, slowdown_at_once
 from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
 from engines.base import Array
 
 _SHARE_FLOOR = 0.05
-# A host has slow spells of a second and more, in which all that it does takes twice as long: what hangs on it is measured at
-# several turns, and the least disturbed counts.
+# A host has slow spells, in which all that it does takes twice as long: what hangs on it is measured at several turns, and that
+# counts in which the host was fastest, whatever came out. Costs are differences: they are all of one turn.
 _TURNS = 6
 _TURNS_AT_ONCE = 3
 _LONG_NS = 5e8  # what takes the device longer hangs little on the host
@@ -63,6 +60,15 @@ class _Crowd(NamedTuple):
     size: int
     most: int
     arrivals_ns: tuple[int, ...]
+
+
+class _Turn(NamedTuple):
+    """What tells the host's costs, measured right after each other."""
+
+    queued_ns: float  # how long each of a queue of single queries takes to come round
+    full_ns: float  # and each of a queue of full batches
+    one: Lone  # queries that go straight through
+    step: Lone  # and such as stop at every boundary
 
 
 class DeviceProfiler:
@@ -198,11 +204,12 @@ class DeviceProfiler:
             [self._crowd(draft, size, lane, count) for size in sizes for count in self._counts]
             for lane in range(len(self._limits.lanes))
         ]
-        usual: dict[_Crowd, float] = {}
+        usual: dict[_Crowd, Crowded] = {}
         for turn in range(_TURNS_AT_ONCE):
             for crowd in chain.from_iterable(crowds):
                 if turn == 0 or crowd.arrivals_ns[-1] < _LONG_NS:
-                    usual[crowd] = min(self._usual_ns(draft, crowd), usual.get(crowd, inf))
+                    found = self._beside_each_other(draft, crowd)
+                    usual[crowd] = min(found, usual.get(crowd, found))
         return [{size: self._crowded(draft, costs, size, of_lane, usual) for size in sizes} for of_lane in crowds]
 
     def _crowd(self, draft: Profile, size: int, lane: int, count: int) -> _Crowd:
@@ -214,13 +221,12 @@ class DeviceProfiler:
         arrivals_ns = random_arrivals_ns(self._effort.launches, cycle_ns / count / _OFFERED, seed=count)
         return _Crowd(lane, size, count, tuple(arrivals_ns))
 
-    def _usual_ns(self, draft: Profile, crowd: _Crowd) -> float:
+    def _beside_each_other(self, draft: Profile, crowd: _Crowd) -> Crowded:
         policy = Normal(FillOrWait(crowd.size, 0, crowd.most))
-        done_ns = self._driven.done_ns(draft, policy, crowd.size, crowd.arrivals_ns, crowd.lane)
-        return usual_ns(done_ns - np.asarray(crowd.arrivals_ns))
+        return self._driven.crowded(draft, policy, crowd.size, crowd.arrivals_ns, crowd.lane)
 
     def _crowded(
-        self, draft: Profile, costs: Costs, size: int, of_lane: Sequence[_Crowd], usual: Mapping[_Crowd, float]
+        self, draft: Profile, costs: Costs, size: int, of_lane: Sequence[_Crowd], usual: Mapping[_Crowd, Crowded]
     ) -> Curve:
         points: list[tuple[float, float]] = []
         for crowd in of_lane:
@@ -232,7 +238,7 @@ class DeviceProfiler:
                     costs.wake_ns,
                     costs.host_ns(0) - costs.busy_ns(0),
                 )
-                slowdown = slowdown_at_once(usual[crowd], crowd.arrivals_ns, alike, crowd.most, points)
+                slowdown = slowdown_at_once(usual[crowd].response_ns, crowd.arrivals_ns, alike, crowd.most, points)
                 points.append((crowd.most, slowdown))
         return Curve(tuple(points))
 
@@ -277,37 +283,35 @@ class DeviceProfiler:
         most = self._limits.max_batch
         one_by_one = Normal(FillOrWait(1, 0, 1))
         full = Normal(FillOrWait(most, 0, 1))
-        queue: list[tuple[float, float]] = []
-        ones: list[Lone] = []
-        steps: list[Lone] = []
-        for _ in range(_TURNS):
-            queue.append((
+        turns = [
+            _Turn(
                 self._driven.queued_ns(draft, one_by_one, 1, self._effort.queries),
                 self._driven.queued_ns(draft, full, most, self._effort.queries),
-            ))  # fmt: skip
-            ones.append(self._driven.lone(draft, one_by_one, self._effort.light_s))
-            steps.append(self._driven.lone(draft, OneByOne(), self._effort.light_s))
-        busy_ns, full_ns = (min(each) for each in zip(*queue, strict=True))
-        one, step = (min(turns, key=lambda lone: lone.queueing_ns) for turns in (ones, steps))
+                self._driven.lone(draft, one_by_one, self._effort.light_s),
+                self._driven.lone(draft, OneByOne(), self._effort.light_s),
+            )
+            for _ in range(_TURNS)
+        ]
+        queued_ns, full_ns, one, step = min(turns, key=lambda turn: turn.one.queueing_ns + turn.step.queueing_ns)
         boundaries = max(1, self._limits.last_stage)
         row_ns = 0.0
         if most > 1:
-            of_rows_ns = full_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (busy_ns - direct_ns)
+            of_rows_ns = full_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (queued_ns - direct_ns)
             row_ns = max(0.0, of_rows_ns / (most - 1))
         bounce_ns, bounce_ns_per_row = self._bounce_ns()
         return Costs(
-            launch_ns=max(0, round(busy_ns - direct_ns - row_ns)),
+            launch_ns=max(0, round(queued_ns - direct_ns - row_ns)),
             boundary_ns=max(0, round((step.response_ns - one.response_ns) / boundaries)),
             copy_ns_per_row=self._copy_ns(place),
             transfer_ns_per_row=round(row_ns),
-            wake_ns=max(0, round(one.response_ns - busy_ns)),
+            wake_ns=max(0, round(one.response_ns - queued_ns)),
             bounce_ns=bounce_ns,
             bounce_ns_per_row=bounce_ns_per_row,
             one_host=True,  # the driver's thread
             launch_busy_ns=round(one.busy_ns),
             boundary_busy_ns=max(0, round((step.busy_ns - one.busy_ns) / boundaries)),
             queueing_ns=round(one.queueing_ns),
-            stage_queueing_ns=round(step.queueing_ns),
+            first_queueing_ns=round(step.queueing_ns),
         )
 
     def _bounce_ns(self) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,14 @@ class Lone:
 
     response_ns: float
     busy_ns: float  # for which all decisions and launches of one kept the driver's thread: in the rest it has time for others
-    queueing_ns: float  # for which queueing one of its launches did
+    queueing_ns: float  # for which queueing the launch that one entered by did
+
+
+class Crowded(NamedTuple):
+    """Batches beside each other, in nanoseconds: of two turns the lesser is the one that the host disturbed less."""
+
+    queueing_ns: float  # for which queueing a launch kept the driver's thread
+    response_ns: float
 
 
 class Driven:
@@ -65,17 +72,14 @@ class Driven:
         settled = _unsettled(count)
         spent_ns = (done_ns - arrivals_ns)[settled:]
         alone = arrivals_ns[settled:] > np.maximum.accumulate(done_ns)[settled - 1 : -1]
-
-        def of_each(times_ns: Sequence[int]) -> tuple[float, float]:
-            """What is usual of these, which all queries had as many of, and of all that one query had."""
-            usual = usual_ns(times_ns[len(times_ns) * settled // count :])
-            return usual, usual * len(times_ns) / count
-
-        queueing_ns, queued_ns = of_each(journal.queueing_ns)
+        # Queries take turns, so that a row has the launches of one: a first one, which brings its inputs along, and others.
+        queueing_ns = np.asarray(journal.queueing_ns, np.int64).reshape(count, -1)[settled:]
+        decision_ns = np.asarray(journal.decision_ns, np.int64)
+        decisions = len(decision_ns) / count
         return Lone(
             float(np.median(spent_ns[alone] if alone.any() else spent_ns)),
-            queued_ns + of_each(journal.decision_ns)[1],
-            queueing_ns,
+            usual_ns(queueing_ns.sum(axis=1)) + decisions * usual_ns(decision_ns[round(settled * decisions) :]),
+            usual_ns(queueing_ns[:, 0]),
         )
 
     def queued_ns(
@@ -93,7 +97,20 @@ class Driven:
         Raises:
             EngineError: some queries got no answer.
         """
+        return self._done_ns(self._run(draft, policy, batch, arrivals_ns, lane), batch)
+
+    def crowded(self, draft: Profile, policy: Policy, batch: int, arrivals_ns: Sequence[int], lane: int = 0) -> Crowded:
+        """What is usual of batches that came at these instants, whole, some of them while others were under way.
+
+        Raises:
+            EngineError: some queries got no answer.
+        """
         journal = self._run(draft, policy, batch, arrivals_ns, lane)
+        spent_ns = self._done_ns(journal, batch) - np.asarray(arrivals_ns)
+        return Crowded(usual_ns(journal.queueing_ns), usual_ns(spent_ns))
+
+    @staticmethod
+    def _done_ns(journal: Journal, batch: int) -> npt.NDArray[np.int64]:
         return np.asarray(journal.done_ns, np.int64)[batch - 1 :: batch]
 
     def _run(

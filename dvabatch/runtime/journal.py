@@ -70,7 +70,7 @@ class Journal:
         self.queueing_ns = array("q")  # by launch
         self._queued = array(
             "b"
-        )  # by launch: its number of stages; 0: it has more rows than one, or not the first of its set
+        )  # by launch: through how many stages; 0: it does not bring one row to the first of its set
 
     @property
     def count(self) -> int:
@@ -128,13 +128,14 @@ class Journal:
     def queued(self, launch: Launch, took_ns: int) -> None:
         """A launch kept the driver's thread for so long."""
         self.queueing_ns.append(took_ns)
-        alike = launch.place.rows == 1 and launch.place.first_row == 0
-        self._queued.append(1 + launch.last_stage - launch.first_stage if alike else 0)
+        alike = launch.first_stage == launch.place.first_row == 0 and launch.place.rows == 1
+        self._queued.append(1 + launch.last_stage if alike else 0)
 
     def queueing_of_ns(self, stages: int) -> NDArray[np.int64]:
-        """For how long each launch of so many stages kept it, of those with one row that begins its buffer set.
+        """For how long each launch through the first so many stages kept it, of those with one row that begins its buffer set.
 
-        They all ask for the same calls: what they take tells the host's pace, whatever the policy and the load.
+        They all ask for the same calls, a transfer to the device among them, which later stages do without: what they take
+        tells the host's pace, whatever the policy and the load.
         """
         of = np.frombuffer(self._queued, np.int8) == stages
         return np.asarray(np.frombuffer(self.queueing_ns, np.int64)[of], np.int64)

@@ -63,7 +63,8 @@ class LoadOptions(Section):
     """Most requests under way at once: further ones are held back, and their response still counts from their schedule; no
     bound if not given."""
     attempts: Annotated[int, Field(ge=1)] = 3
-    """A measured point whose sender was late is measured again, this often in all; the last attempt counts."""
+    """A measured point is measured again, this often in all, while its sender is late or its host unsteady or slow; the attempt
+    that was disturbed least counts."""
     deadline_ms: Milliseconds | None = None
     """A request that has not entered by then is rejected; no deadline if not given."""
 

@@ -203,7 +203,7 @@ def test_another_speed_stretches_every_time_and_no_share() -> None:
         "slowdown": {"1": 1, "2": 1.5},
         "launch_us": 10, "boundary_us": 20, "copy_us_per_row": 30, "transfer_us_per_row": 40, "wake_us": 50, "one_host": True,
         "bounce_us": 60, "bounce_us_per_row": 70, "launch_busy_us": 8, "boundary_busy_us": 9,
-        "queueing_us": 4, "stage_queueing_us": 3,
+        "queueing_us": 4, "first_queueing_us": 3,
     }  # fmt: skip
     usual = Profile.from_table(table)
     slow = usual.at_speed(2.0)
@@ -211,7 +211,7 @@ def test_another_speed_stretches_every_time_and_no_share() -> None:
     assert (slow.share(0, 4, 0), slow.slowdown(1.5)) == (usual.share(0, 4, 0), usual.slowdown(1.5))
     assert slow.costs == Costs(
         20_000, 40_000, 60_000, 80_000, 100_000, one_host=True, bounce_ns=120_000, bounce_ns_per_row=140_000,
-        launch_busy_ns=16_000, boundary_busy_ns=18_000, queueing_ns=8_000, stage_queueing_ns=6_000,
+        launch_busy_ns=16_000, boundary_busy_ns=18_000, queueing_ns=8_000, first_queueing_ns=6_000,
     )  # fmt: skip
     assert Profile.from_table(usual.to_table()).digest == usual.digest != slow.digest
 

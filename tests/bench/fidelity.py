@@ -36,7 +36,7 @@ _COSTS = (
     "launch_busy_us",
     "boundary_busy_us",
     "queueing_us",
-    "stage_queueing_us",
+    "first_queueing_us",
 )
 
 
@@ -84,10 +84,14 @@ def profile_in(report: Mapping[str, Any]) -> Profile:
 
 
 def host_pace(run: Mapping[str, Any], costs: Costs) -> float:
-    """How many times as long the host took in a run as while its profile was measured, by what queueing its launches took."""
+    """How many times as long the host took in a run as while its profile was measured, by what queueing its launches took.
+
+    1 at the least: what queues launches faster than a light load does is a thread that never rests, and `launch_us` is that
+    thread's already.
+    """
     told = run.get("queueing_us") or {}
-    whole_ns, stage_ns = (1e3 * told[name] if told.get(name) else None for name in ("whole", "stage"))
-    return costs.pace_of(whole_ns, stage_ns) or 1.0
+    whole_ns, first_ns = (1e3 * told[name] if told.get(name) else None for name in ("whole", "first"))
+    return max(1.0, costs.pace_of(whole_ns, first_ns) or 1.0)
 
 
 def ratios(report: Mapping[str, Any]) -> Iterator[Ratio]:

@@ -28,7 +28,7 @@ def journal(*launches: tuple[int, int, int]) -> Journal:
 
 
 @pytest.mark.parametrize(
-    ("launches", "whole", "stage", "pace"),
+    ("launches", "whole", "first", "pace"),
     [
         ([(1, 1, 60)], 60.0, None, 1.5),
         ([(0, 1, 15)], None, 15.0, 1.5),
@@ -37,10 +37,10 @@ def journal(*launches: tuple[int, int, int]) -> Journal:
     ],
 )
 def test_launches_of_one_row_tell_the_pace(
-    launches: list[tuple[int, int, int]], whole: float | None, stage: float | None, pace: float | None
+    launches: list[tuple[int, int, int]], whole: float | None, first: float | None, pace: float | None
 ) -> None:
-    told = queueing_us_of(journal(*launches), profile(queueing_us=40, stage_queueing_us=10))
-    assert (told["whole"], told["stage"], told["pace"]) == (whole, stage, pace)
+    told = queueing_us_of(journal(*launches), profile(queueing_us=40, first_queueing_us=10))
+    assert (told["whole"], told["first"], told["pace"]) == (whole, first, pace)
     assert told["p50"] in {float(took_us) for _, _, took_us in launches}
 
 
@@ -48,7 +48,7 @@ def test_few_launches_and_a_profile_that_does_not_know_tell_none() -> None:
     few = Journal(1)
     few.queued(Launch(0, 0, 0, 0, 1, Place(0, 0, 1), (0,), (0, 0)), 60_000)
     assert queueing_us_of(few, profile(queueing_us=40)) == {
-        "p50": 60.0, "p99": 60.0, "whole": None, "stage": None, "pace": None,
+        "p50": 60.0, "p99": 60.0, "whole": None, "first": None, "pace": None,
     }  # fmt: skip
     assert queueing_us_of(journal((1, 1, 60)), profile())["pace"] is None
     assert set(queueing_us_of(Journal(1), profile()).values()) == {None}

@@ -32,7 +32,7 @@ TABLES: tuple[dict[str, Any], ...] = (
         "launch_busy_us": 2,
         "boundary_busy_us": 1,
         "queueing_us": 2,
-        "stage_queueing_us": 1,
+        "first_queueing_us": 1,
         "transfer_us_per_row": 2,
         "bounce_us": 4,
         "bounce_us_per_row": 1,

@@ -62,13 +62,15 @@ def test_a_query_ends_once() -> None:
         journal.ended(0, Outcome.FAILED, 8)
 
 
-def test_what_queueing_took_is_told_apart_by_the_stages_of_a_launch_at_the_beginning_of_its_set() -> None:
+def test_what_queueing_took_is_told_apart_by_the_stages_of_a_launch_that_begins_with_the_first_of_its_set() -> None:
     journal = Journal(4)
-    for number, (last, first_row, took_ns) in enumerate([(2, 0, 30), (0, 0, 10), (2, 4, 70), (2, 0, 50)]):
+    took = [(0, 2, 0, 30), (0, 0, 0, 10), (0, 2, 4, 70), (1, 1, 0, 90), (0, 2, 0, 50)]
+    for number, (first, last, first_row, took_ns) in enumerate(took):
+        executors = (0,) * (last + 1 - first)
         journal.queued(
-            Launch(number, number, 0, 0, last, Place(0, first_row, 1), (number,), (0,) * (last + 1), None), took_ns
+            Launch(number, number, 0, first, last, Place(0, first_row, 1), (number,), executors, None), took_ns
         )
-    assert journal.queueing_ns.tolist() == [30, 10, 70, 50]
+    assert journal.queueing_ns.tolist() == [30, 10, 70, 90, 50]
     assert journal.queueing_of_ns(3).tolist() == [30, 50]
     assert journal.queueing_of_ns(1).tolist() == [10]
     assert journal.queueing_of_ns(2).tolist() == []

@@ -1,0 +1,69 @@
+"""Points are measured again while the host disturbs them, and the quietest attempt counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dvabatch_cli.attempts import Disturbance
+from dvabatch_cli.pacing import quick_pacing
+from dvabatch_cli.testbed import RealBed
+from tests.cli.command import NORMAL, dvabatch, report_of, table_config
+
+
+def a_run(*, late: bool = False, steady: bool | None = None, pace: float | None = None) -> dict[str, Any]:
+    run: dict[str, Any] = {"late": late, "invalid_reasons": ["the sender was late"] if late else []}
+    if steady is not None:
+        run["twin"] = {"speed": [1.0, 1.0], "steady": steady}
+    if pace is not None:
+        run["queueing_us"] = {"pace": pace}
+    return run
+
+
+@pytest.mark.parametrize(
+    ("run", "reason"),
+    [
+        (a_run(), None),
+        (a_run(steady=True, pace=1.25), None),
+        (a_run(pace=0.6), None),
+        ({**a_run(), "queueing_us": {"pace": None}}, None),
+        ({**a_run(), "twin": {"speed": None, "steady": False}}, None),  # nobody can tell
+        (a_run(pace=1.26), "queueing a launch took the host 1.26 times as long as in the profile"),
+        (a_run(steady=False, pace=3.0), "the host's speed changed meanwhile"),
+        (a_run(late=True, steady=False), "the sender was late"),
+    ],
+)
+def test_what_a_host_did_is_a_reason_to_measure_again(run: dict[str, Any], reason: str | None) -> None:
+    assert Disturbance.of(run).reason(run) == reason
+
+
+def test_a_late_sender_is_worse_than_an_unsteady_host_and_that_than_a_slow_one() -> None:
+    runs = [a_run(pace=1.1), a_run(pace=9.0), a_run(steady=False, pace=1.0), a_run(late=True, pace=0.5)]
+    found = [Disturbance.of(run) for run in runs]
+    assert found == sorted(found)
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("paces", "kept", "attempts"),
+    [((1.2,), 1.2, 1), ((1.9, 1.1), 1.1, 2), ((1.5, 1.3, 1.7), 1.3, 3), ((1.4, 2.0, 1.6), 1.4, 3)],
+)
+def test_a_slow_spell_is_measured_again_and_the_fastest_attempt_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paces: tuple[float, ...], kept: float, attempts: int
+) -> None:
+    quick_pacing("threaded", "pull")  # once a process, in such a bed too
+    left, measure = list(paces), RealBed.run
+
+    def run(bed: RealBed, *words: Any) -> Any:
+        return replace(measure(bed, *words), queueing_us={"p50": 9.0, "p99": 9.0, "whole": 9.0, "pace": left.pop(0)})
+
+    monkeypatch.setattr(RealBed, "run", run)
+    load = {"process": "constant", "request_rate": 2000, "num_requests": 40}
+    done = dvabatch("bench", table_config(tmp_path, policies=[NORMAL], load=load), "-o", tmp_path / "out")
+    (measured,) = report_of(tmp_path / "out")["runs"]
+    assert not measured["late"], done.err
+    assert (measured["queueing_us"]["pace"], measured["attempts"], left) == (kept, attempts, [])
+    assert done.err.count("times as long as in the profile; measured again") == attempts - 1
