@@ -94,27 +94,41 @@ def host_pace(run: Mapping[str, Any], costs: Costs) -> float:
     return max(1.0, costs.pace_of(whole_ns, first_ns) or 1.0)
 
 
-def ratios(report: Mapping[str, Any]) -> Iterator[Ratio]:
-    """Every run once more, in virtual time."""
+def again(report: Mapping[str, Any], profile: Profile) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Every run of a report, and its `response_ms` in virtual time on this profile."""
     # Of the model the simulator asks nothing, and its file may not be here.
     raw = {**report["config"], "model": {"network": "tiny_resnet"}, "inputs": {}}
-    profile, config = profile_in(report), config_of(raw, folder=_CONFIGS)
+    config = config_of(raw, folder=_CONFIGS)
     points = load_points(config, report["profile"]["capacity_rps"])
     bed = SimulatedBed(config, profile)
     for run in report["runs"]:
-        load, measured = run["load"], run["response_ms"]
-        rate_rps = load["request_rate_rps"]
+        rate_rps = run["load"]["request_rate_rps"]
         point = min(points, key=lambda point, rate_rps=rate_rps: abs(point.rate_rps - rate_rps))  # type: ignore[misc]
         contender = contender_of(_POLICY.validate_json(json.dumps(run["policy"])), profile)
-        schedule = point.schedule(config, load["seed"])
-        measured_as = bed.run(contender, point, schedule, host_pace=host_pace(run, profile.costs)).measured
-        again = summarise(measured_as)["response_ms"]
-        tail = again["p99"] / measured["p99"] if again["p99"] and measured["p99"] else None
-        utilization = load["utilization"] or rate_rps / report["profile"]["capacity_rps"]
+        schedule = point.schedule(config, run["load"]["seed"])
+        result = bed.run(contender, point, schedule, host_pace=host_pace(run, profile.costs))
+        yield run, summarise(result.measured)["response_ms"]
+
+
+def utilization_of(run: Mapping[str, Any], report: Mapping[str, Any]) -> float:
+    """The part of the capacity that a run asked for."""
+    load = run["load"]
+    return float(load["utilization"] or load["request_rate_rps"] / report["profile"]["capacity_rps"])
+
+
+def ratios(report: Mapping[str, Any]) -> Iterator[Ratio]:
+    """Every run once more, in virtual time, over what was measured."""
+    for run, simulated in again(report, profile_in(report)):
+        measured = run["response_ms"]
         yield Ratio(
-            contender.name, utilization, again["mean"] / measured["mean"], tail, measured["mean"],
-            run["saturated"], run["valid"],
-        )  # fmt: skip
+            run["policy"]["name"],
+            utilization_of(run, report),
+            simulated["mean"] / measured["mean"],
+            simulated["p99"] / measured["p99"] if simulated["p99"] and measured["p99"] else None,
+            measured["mean"],
+            run["saturated"],
+            run["valid"],
+        )
 
 
 def main(folder: Path) -> None:
