@@ -13,6 +13,7 @@ from dvabatch.runtime.shapes import lay_out
 from dvabatch.runtime.table import table_stages
 from dvabatch.runtime.tensors import TensorTable
 from dvabatch_cli.answers import TableReference, WholeModel
+from dvabatch_cli.clock_notes import kept_clock_notes
 from dvabatch_cli.config import Config
 from dvabatch_cli.gpu import PreparedGpu, open_launcher
 from dvabatch_cli.gpu_watch import open_watch
@@ -61,8 +62,9 @@ def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None, s
             for step in warmed(launcher, limits):
                 say(step)
             watch = opened.enter_context(open_watch())
+            notes = None if watch is None else opened.enter_context(kept_clock_notes(say))
             yield RealBed(
-                config, profile, GpuSite(launcher, table, profile), rows, reference, outputs, tolerance, watch
+                config, profile, GpuSite(launcher, table, profile), rows, reference, outputs, tolerance, watch, notes
             )
             return
         stages: list[StageEngine] = [

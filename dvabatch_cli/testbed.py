@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import IO, Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from dvabatch.runtime.observers import JournalObserver, ReleasingObserver
 from dvabatch.runtime.simulated import SimulatedDriver
 from dvabatch.runtime.trace import Listener, Listeners, Recorder
 from dvabatch_cli.answers import Reference, Tally
+from dvabatch_cli.clock_notes import ClockNotes
 from dvabatch_cli.config import Config
 from dvabatch_cli.faults import fault_facts, faults_of, timeout_ns
 from dvabatch_cli.gpu_watch import Watch
@@ -83,6 +84,15 @@ class SimulatedBed:
         )
 
 
+class _Served(NamedTuple):
+    """A run that is over."""
+
+    machine: Machine
+    observer: JournalObserver
+    befell: Mapping[str, Any] | None
+    anchor_ns: int  # its instant 0
+
+
 class RealBed:
     """Real engines in real time. Open it in a `with` block; answers of a seeded sample are checked after each run."""
 
@@ -96,8 +106,10 @@ class RealBed:
         outputs: Mapping[str, tuple[int, ...]],
         tolerance: float,
         watch: Watch | None = None,
+        clock_notes: ClockNotes | None = None,
     ) -> None:
-        """`tolerance` is that of checked answers; `watch` looks at the GPU before and after each run."""
+        """`tolerance` is that of checked answers; `watch` looks at the GPU before and after each run, and `clock_notes` tell
+        what its clock was meanwhile."""
         self._config = config
         self._profile = profile
         self._site = site
@@ -106,6 +118,7 @@ class RealBed:
         self._free_axes = outputs
         self._tolerance = tolerance
         self._watch = watch
+        self._clock_notes = clock_notes
         self.display: Display | None = None  # what shows a run while it goes on
 
     def run(self, contender: Contender, point: LoadPoint, schedule: Schedule, trace: IO[str] | None = None) -> Result:
@@ -115,9 +128,11 @@ class RealBed:
         self._site.settle()
         before = None if self._watch is None else self._watch.look()
         lone = LoneLaunches(self._profile) if twin else None
-        machine, observer, befell = self._serve(contender, schedule, trace, lone)
+        machine, observer, befell, anchor_ns = self._serve(contender, schedule, trace, lone)
         disturbed_after = None if disturbed_before is None else self._site.disturbance()
         gpu = None if self._watch is None or before is None else self._watch.compare(before)
+        if gpu is not None and self._clock_notes is not None:
+            gpu["sm_mhz_by_tenth"] = self._clock_notes.by_tenth(anchor_ns, anchor_ns + observer.journal.span_ns)
         graphs = self._site.facts() or None
         queueing_us = None if graphs is None else queueing_us_of(observer.journal, self._profile)
         lengths = schedule.lengths
@@ -155,8 +170,7 @@ class RealBed:
 
     def _serve(
         self, contender: Contender, schedule: Schedule, trace: IO[str] | None, lone: LoneLaunches | None
-    ) -> tuple[Machine, JournalObserver, Mapping[str, Any] | None]:
-        """The last of what it gives is what befell the run."""
+    ) -> _Served:
         lengths = None if schedule.lengths is None else schedule.lengths.tolist()
         machine = _machine(self._config, self._profile, contender)
         journal = Journal(len(schedule), lengths)
@@ -183,7 +197,7 @@ class RealBed:
             journal.held_back(held.held)
         observer.journal.busy_ns = driver.busy_ns
         observer.journal.span_ns = max(observer.journal.done_ns, default=0)
-        return machine, observer, fault_facts(faults, driver.given_up)
+        return _Served(machine, observer, fault_facts(faults, driver.given_up), driver.anchor_ns)
 
     def _drive(
         self,

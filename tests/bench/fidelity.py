@@ -1,14 +1,15 @@
 """`python -m tests.bench.fidelity results/NAME`: what the simulator says, by the profile in a report, over what was measured.
 
 Every run of the report is simulated once more, on the same schedule: mean and p99 by policy and load. Where a run on a GPU has
-told its host's pace (`queueing_us`), the simulated host goes by it.
+told its host's pace (`queueing_us`), the simulated host goes by it; where it has told its GPU's clock (`sm_mhz_by_tenth`),
+everything does.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,19 +95,49 @@ def host_pace(run: Mapping[str, Any], costs: Costs) -> float:
     return max(1.0, costs.pace_of(whole_ns, first_ns) or 1.0)
 
 
+def clock_pace(run: Mapping[str, Any], most_mhz: float) -> Callable[[int], float] | None:
+    """How many times as long everything took at an instant of a run as at this clock; None where the run does not say.
+
+    A tenth without a note has the clock of the one before.
+    """
+    told = (run.get("gpu") or {}).get("sm_mhz_by_tenth") or ()
+    known = [mhz for mhz in told if mhz]
+    if not known:
+        return None
+    factors, clock_mhz = [], known[0]
+    for mhz in told:
+        clock_mhz = mhz or clock_mhz
+        factors.append(most_mhz / clock_mhz)
+    part_ns = 1e9 * run["load"]["duration_s"] / len(factors)
+    return lambda now_ns: factors[min(int(now_ns / part_ns), len(factors) - 1)]
+
+
+def most_mhz_in(report: Mapping[str, Any]) -> float:
+    """The fastest clock that any run of a report has seen, which its profile is taken to have had; 0 where none says."""
+    clocks = [
+        mhz
+        for run in report["runs"]
+        for name in ("sm_mhz", "sm_mhz_by_tenth")
+        for mhz in (run.get("gpu") or {}).get(name) or ()
+        if mhz
+    ]
+    return float(max(clocks, default=0))
+
+
 def again(report: Mapping[str, Any], profile: Profile) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Every run of a report, and its `response_ms` in virtual time on this profile."""
     # Of the model the simulator asks nothing, and its file may not be here.
     raw = {**report["config"], "model": {"network": "tiny_resnet"}, "inputs": {}}
     config = config_of(raw, folder=_CONFIGS)
     points = load_points(config, report["profile"]["capacity_rps"])
-    bed = SimulatedBed(config, profile)
+    bed, most_mhz = SimulatedBed(config, profile), most_mhz_in(report)
     for run in report["runs"]:
         rate_rps = run["load"]["request_rate_rps"]
         point = min(points, key=lambda point, rate_rps=rate_rps: abs(point.rate_rps - rate_rps))  # type: ignore[misc]
         contender = contender_of(_POLICY.validate_json(json.dumps(run["policy"])), profile)
         schedule = point.schedule(config, run["load"]["seed"])
-        result = bed.run(contender, point, schedule, host_pace=host_pace(run, profile.costs))
+        pace = clock_pace(run, most_mhz)
+        result = bed.run(contender, point, schedule, pace=pace, host_pace=host_pace(run, profile.costs))
         yield run, summarise(result.measured)["response_ms"]
 
 

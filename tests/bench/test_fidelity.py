@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dvabatch.batching.costs import Costs
-from tests.bench.fidelity import host_pace, profile_in, ratios
+from tests.bench.fidelity import clock_pace, host_pace, most_mhz_in, profile_in, ratios
 from tests.cli.command import dvabatch, report_of
 
 
@@ -52,3 +52,33 @@ def test_a_run_whose_host_was_slower_is_simulated_slower(tmp_path: Path) -> None
         run["queueing_us"] = {"whole": 400.0, "first": None}
     slow_host = [each.mean for each in ratios(report)]
     assert all(one < other for one, other in zip(usual, slow_host, strict=True))
+
+
+def test_the_clock_of_a_tenth_tells_the_pace_of_its_instants() -> None:
+    told = [None, 1000, None, 500, *[2000] * 6]
+    run = {"load": {"duration_s": 1e-6}, "gpu": {"sm_mhz_by_tenth": told}}
+    pace = clock_pace(run, 2000.0)
+    assert pace is not None
+    assert [pace(now_ns) for now_ns in (0, 99, 100, 250, 399, 400, 999, 1_000, 5_000)] == [2, 2, 2, 2, 4, 1, 1, 1, 1]
+    assert clock_pace({"load": {"duration_s": 1.0}, "gpu": {"sm_mhz": [1980, 1400]}}, 2000.0) is None
+    assert clock_pace({"load": {"duration_s": 1.0}, "gpu": {"sm_mhz_by_tenth": [None] * 10}}, 2000.0) is None
+    assert clock_pace({"load": {"duration_s": 1.0}}, 2000.0) is None
+
+
+def test_the_fastest_clock_of_all_runs_is_that_of_the_profile() -> None:
+    runs = [{}, {"gpu": {"sm_mhz": [1980, 1400]}}, {"gpu": {"sm_mhz": [None, 1], "sm_mhz_by_tenth": [None, 1995]}}]
+    assert most_mhz_in({"runs": runs}) == 1995
+    assert most_mhz_in({"runs": [{}]}) == 0
+
+
+def test_a_run_whose_clock_fell_is_simulated_slower_from_then_on(tmp_path: Path) -> None:
+    changes = ("load.utilization=[0.3]", "load.seeds=[1]", "load.num_requests=200", "baselines=[]")
+    sets = [word for change in changes for word in ("--set", change)]
+    assert dvabatch("simulate", "resnet_152_table.json", *sets, "-o", tmp_path).code == 0
+    report = report_of(tmp_path)
+    for run in report["runs"]:
+        run["gpu"] = {"sm_mhz_by_tenth": [2000] * 10}
+    assert {each.mean for each in ratios(report)} == {1.0}
+    for run in report["runs"]:
+        run["gpu"] = {"sm_mhz_by_tenth": [2000] * 5 + [1000] * 5}
+    assert all(each.mean > 1.1 for each in ratios(report))

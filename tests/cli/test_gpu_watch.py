@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from dvabatch_cli.clock_notes import ClockNotes
 from dvabatch_cli.gpu_watch import Look, Watch
+from dvabatch_cli.testbed import RealBed
+from tests.cli.command import NORMAL, dvabatch, report_of, table_config
 
 
 class NvmlError(Exception):
@@ -55,3 +64,29 @@ def test_what_a_card_does_not_say_is_none() -> None:
 def test_idle_clocks_are_no_trouble() -> None:
     watch = Watch(Nvml(reasons=0x1), None)
     assert watch.compare(Look(1980, 3201, 0, 0))["throttled"] is False
+
+
+class EveryMillisecond(io.StringIO):
+    """A file in which someone notes a clock of 1,400 MHz every millisecond, from now on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next_ns = time.perf_counter_ns()
+
+    def read(self, size: int | None = -1, /) -> str:
+        begun_ns, self._next_ns = self._next_ns, time.perf_counter_ns()
+        return "".join(f"{at_ns} 1400\n" for at_ns in range(begun_ns, self._next_ns, 1_000_000))
+
+
+def test_a_run_tells_the_clocks_that_were_noted_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class WatchedBed(RealBed):
+        def __init__(self, *words: Any) -> None:
+            super().__init__(*words, watch=Watch(Nvml(), None), clock_notes=ClockNotes(EveryMillisecond()))
+
+    monkeypatch.setattr("dvabatch_cli.open_bed.RealBed", WatchedBed)
+    load = {"process": "constant", "request_rate": 500, "num_requests": 100, "attempts": 1}
+    done = dvabatch("bench", table_config(tmp_path, policies=[NORMAL], load=load), "-o", tmp_path / "out")
+    assert done.code in (0, 4), done.err
+    (run,) = report_of(tmp_path / "out")["runs"]
+    assert run["gpu"]["sm_mhz"] == [1980, 1980]
+    assert run["gpu"]["sm_mhz_by_tenth"] == [1400] * 10
