@@ -23,6 +23,7 @@ from dvabatch_cli.options import (
     Goodput,
     Json,
     MaxConcurrency,
+    NoCudaGraph,
     NumRequests,
     NumRuns,
     Quick,
@@ -55,6 +56,7 @@ def experiment_command(*, simulated: bool) -> Callable[..., None]:
         quick: Quick = False,
         resume: Resume = False,
         dry_run: DryRun = False,
+        no_cuda_graph: NoCudaGraph = False,
         trace: Trace = False,
         as_json: Json = False,
     ) -> None:
@@ -69,7 +71,8 @@ def experiment_command(*, simulated: bool) -> Callable[..., None]:
                 num_runs,
                 goodput or (),
             )
-            loaded = load_with_options(config, overrides or (), options, quick=quick)
+            sets = (*(overrides or ()), *(["engine.cuda_graphs=false"] if no_cuda_graph else []))
+            loaded = load_with_options(config, sets, options, quick=quick)
             folder = output or Path("results") / (f"{loaded.name}_simulated" if simulated else loaded.name)
             experiment = Experiment(
                 loaded, folder, simulated=simulated, quick=quick, say=speaker(as_json), trace=trace, live=not as_json

@@ -244,6 +244,8 @@ class Experiment:
             disturbance = Disturbance.of(run)
             if kept is None or disturbance <= kept[0]:
                 kept = disturbance, run, queries
+                if self._trace:
+                    self._trace_under_way(point).replace(self._folder / "traces" / f"{point.key}.jsonl")
             kept[1]["attempts"] = attempt
             reason = disturbance.reason(run)
             if reason is None:
@@ -252,6 +254,8 @@ class Experiment:
                 self._say(f"{_said(point, run)}: {reason}; measured again")
         assert kept is not None
         _, run, queries = kept
+        if self._trace:
+            self._trace_under_way(point).unlink(missing_ok=True)  # of an attempt that does not count
         save_point(self._folder, point.key, run, queries)
         return run
 
@@ -259,7 +263,7 @@ class Experiment:
         with ExitStack() as opened:
             trace = None
             if self._trace:
-                file = self._folder / "traces" / f"{point.key}.jsonl"
+                file = self._trace_under_way(point)
                 file.parent.mkdir(exist_ok=True)
                 trace = opened.enter_context(file.open("w"))
             result = bed.run(point.contender, point.load, point.schedule, trace)
@@ -285,6 +289,10 @@ class Experiment:
         if self._config.checks.twin and not self._simulated:
             run["twin"] = self._twin(point, result)
         return run, result.measured.queries
+
+    def _trace_under_way(self, point: Point) -> Path:
+        """Where an attempt is traced; it goes to its place if it counts, and is written over if it does not."""
+        return self._folder / "traces" / f".{point.key}.new"
 
     def _twin(self, point: Point, result: Result) -> dict[str, Any]:
         """The same point in simulation, at the pace that the machine showed, and with launches that disturb each other as they

@@ -96,9 +96,10 @@ def backend_of(asked: str, say: Say) -> str:
         version()
         with CudaDevice() as device:
             say(f"backend tensorrt: {version()} on {device.name}")
-    except BackendMissingError:
+    except BackendMissingError as error:
         if asked == "tensorrt":
             raise
+        say(f"backend onnxruntime, not tensorrt: {error}")
         return "onnxruntime"
     return "tensorrt"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +81,19 @@ class Watch:
             return question()
         except (self._nvml.NVMLError, AttributeError):
             return None
+
+
+def note_clocks(told: dict[str, Any], sm_mhz_by_tenth: Sequence[int | None]) -> None:
+    """Adds what the clock was in each tenth of a run: one that sank and rose again has changed, too."""
+    told["sm_mhz_by_tenth"] = list(sm_mhz_by_tenth)
+    clocks = [mhz for mhz in (*told["sm_mhz"], *sm_mhz_by_tenth) if mhz is not None]
+    told["clocks_changed"] = bool(clocks) and max(clocks) - min(clocks) > _STEADY * max(clocks)
+
+
+def note_energy(told: dict[str, Any], answers: int) -> None:
+    """Adds what each answer took of it, idle times included."""
+    energy_j = told["energy_j"]
+    told["energy_j_per_answer"] = None if energy_j is None or not answers else round(energy_j / answers, 6)
 
 
 @contextmanager

@@ -36,6 +36,9 @@ Shapes = Annotated[
         help="Bind an input's free dimensions, batch first: x:1x3x320x320. Repeatable, or comma-separated.",
     ),
 ]
+NoCudaGraph = Annotated[
+    bool, typer.Option("--no-cuda-graph", help="Launch stages kernel by kernel, for comparison (tensorrt).")
+]
 Trace = Annotated[bool, typer.Option("--trace", help="Record every decision of each point in traces/ of the results.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A results folder with traces, or a trace in its traces/.")]
 OfPolicy = Annotated[str | None, typer.Option("--policy", help="The run of this policy, by its name in tables.")]

@@ -13,6 +13,7 @@ from rich.table import Table
 from dvabatch.batching.costs import Costs
 from dvabatch.batching.profile import Profile
 from dvabatch.reporting.profile_figures import draw_profiles
+from dvabatch.runtime.device_launcher import ROOM_FOR_GRAPHS
 from dvabatch_cli.app import app
 from dvabatch_cli.build import check_backend, lengths_of
 from dvabatch_cli.config import config_of
@@ -20,7 +21,7 @@ from dvabatch_cli.console import one_message, out, print_json, say_next, speaker
 from dvabatch_cli.facts import profile_facts
 from dvabatch_cli.gpu import backend_of, prepare_on, profile_on
 from dvabatch_cli.ground import Ground
-from dvabatch_cli.options import Backend, Json, Precision, Stages, Threads
+from dvabatch_cli.options import Backend, Json, NoCudaGraph, Precision, Stages, Threads
 from dvabatch_cli.wiring import limits_of, payloads_of
 from dvabatch_cli.workspace import MeasuredProfile, Prepared, write_json
 from engines.tensorrt.options import TensorRTOptions
@@ -38,6 +39,7 @@ def profile(
     backend: Backend = "auto",
     threads: Threads = 0,
     precision: Precision = "fp32",
+    no_cuda_graph: NoCudaGraph = False,
     again: Annotated[bool, typer.Option("--again", help="Measure anew even if it has been measured.")] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Also write the latency table to this file.")
@@ -58,7 +60,9 @@ def profile(
         check_backend(backend)
         say = speaker(as_json)
         options = TensorRTOptions(precision, max_batch, lengths_of(lengths))
-        prepared = prepare_on(backend_of(backend, say), check_stages(folder), options, threads=threads, say=say)
+        graphs = 0 if no_cuda_graph else ROOM_FOR_GRAPHS
+        chosen = backend_of(backend, say)
+        prepared = prepare_on(chosen, check_stages(folder), options, threads=threads, graphs=graphs, say=say)
         config = config_of(
             {
                 "name": "profile",

@@ -27,7 +27,7 @@ from dvabatch_cli.answers import Reference, Tally
 from dvabatch_cli.clock_notes import ClockNotes
 from dvabatch_cli.config import Config
 from dvabatch_cli.faults import fault_facts, faults_of, timeout_ns
-from dvabatch_cli.gpu_watch import Watch
+from dvabatch_cli.gpu_watch import Watch, note_clocks, note_energy
 from dvabatch_cli.live import Display, shown
 from dvabatch_cli.result import Result, held_back_of, measured_of, queueing_us_of
 from dvabatch_cli.rows import Rows
@@ -132,7 +132,7 @@ class RealBed:
         disturbed_after = None if disturbed_before is None else self._site.disturbance()
         gpu = None if self._watch is None or before is None else self._watch.compare(before)
         if gpu is not None and self._clock_notes is not None:
-            gpu["sm_mhz_by_tenth"] = self._clock_notes.by_tenth(anchor_ns, anchor_ns + observer.journal.span_ns)
+            note_clocks(gpu, self._clock_notes.by_tenth(anchor_ns, anchor_ns + round(schedule.duration_s * 1e9)))
         graphs = self._site.facts() or None
         queueing_us = None if graphs is None else queueing_us_of(observer.journal, self._profile)
         lengths = schedule.lengths
@@ -147,6 +147,8 @@ class RealBed:
         measured = measured_of(
             self._config, contender, point, schedule, observer.journal, machine, self._config.load.admission
         )
+        if gpu is not None:
+            note_energy(gpu, observer.journal.answers)
         correctness = tally.to_json() if tally.checked else None
         held_back = held_back_of(self._config, observer.journal)
         return Result(

@@ -147,6 +147,11 @@ class Journal:
         """
         return self._launches.copy()
 
+    @property
+    def answers(self) -> int:
+        """How many queries got one."""
+        return self.outcome.count(_COMPLETED)
+
     def rows_whole(self, last_stage: int) -> int:
         """Answers that went through all stages in one launch, as in ordinary batching."""
         through = np.frombuffer(self._entered_through, np.int32) == last_stage

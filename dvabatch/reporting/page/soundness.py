@@ -146,8 +146,8 @@ def _unsteady(runs: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> l
     if again:
         parts.append(
             paragraph(
-                f"{again} of {len(runs)} runs were measured more than once, because the sender was late or the host unsteady;"
-                " the last attempt is reported."
+                f"{again} of {len(runs)} runs were measured more than once, because the sender was late or the host unsteady or"
+                " slow; the attempt that was disturbed least is reported."
             )
         )
     return parts
