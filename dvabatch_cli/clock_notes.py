@@ -17,6 +17,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+from dvabatch_cli.gpu_watch import handle_of
+
 _EVERY_S: Final = 0.025
 _PARTS: Final = 10
 _PATIENCE_S: Final = 10.0  # until the first note: Python and the library have to be loaded
@@ -63,9 +65,16 @@ def tenths(notes: Sequence[tuple[int, int]], begun_ns: int, ended_ns: int) -> li
 
 
 @contextmanager
-def kept_clock_notes(say: Callable[[str], None], index: int = 0) -> Iterator[ClockNotes | None]:
-    """Notes are taken while the block runs, of GPU `index`; None, which is said, where they cannot be."""
-    command = [sys.executable, "-m", "dvabatch_cli.clock_notes", str(index)]
+def kept_clock_notes(say: Callable[[str], None], bus_id: str | None) -> Iterator[ClockNotes | None]:
+    """Notes are taken while the block runs, of the GPU that sits there (of the first one where nobody says); None where they
+    cannot be, which is said."""
+    command = [
+        sys.executable,
+        "-m",
+        "dvabatch_cli.clock_notes",
+        str(os.getpid()),
+        *([] if bus_id is None else [bus_id]),
+    ]
     with ExitStack() as opened:
         path = Path(opened.enter_context(tempfile.TemporaryDirectory())) / "notes"
         written, read = opened.enter_context(path.open("w")), opened.enter_context(path.open())
@@ -96,8 +105,8 @@ def _began(writer: subprocess.Popen[str], notes: ClockNotes) -> bool:
     return True
 
 
-def take_notes(index: int) -> None:
-    """Writes the clock of a GPU to standard output, again and again, until whoever started this process has gone.
+def take_notes(parent: int, bus_id: str | None) -> None:
+    """Writes the clock of a GPU to standard output, again and again, until `parent`, which started this process, has gone.
 
     Raises:
         ImportError: NVIDIA's management library has no Python binding here.
@@ -105,8 +114,7 @@ def take_notes(index: int) -> None:
     """
     nvml = importlib.import_module("pynvml")
     nvml.nvmlInit()
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    parent = os.getppid()
+    handle = handle_of(nvml, bus_id)
     while os.getppid() == parent:
         mhz = nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)
         print(time.perf_counter_ns(), mhz, flush=True)
@@ -114,4 +122,4 @@ def take_notes(index: int) -> None:
 
 
 if __name__ == "__main__":
-    take_notes(int(sys.argv[1]))
+    take_notes(int(sys.argv[1]), next(iter(sys.argv[2:]), None))

@@ -22,6 +22,7 @@ from dvabatch.reporting.errors import ReportError
 from dvabatch.runtime.padding import PayloadError
 from dvabatch_cli.config import ConfigError
 from dvabatch_cli.errors import CommandError, Exit
+from engines.device import DeviceError
 from engines.errors import BackendMissingError, CacheError, EngineError
 from slicer import SliceError
 
@@ -33,6 +34,7 @@ err = Console(stderr=True, soft_wrap=True, highlight=False)
 _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (BackendMissingError, Exit.ENVIRONMENT),
     (CacheError, Exit.ENVIRONMENT),
+    (DeviceError, Exit.ENVIRONMENT),
     (OSError, Exit.ENVIRONMENT),
     (ConfigError, Exit.USAGE),
     (ProfileError, Exit.USAGE),

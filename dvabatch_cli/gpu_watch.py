@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from engines.cuda import first_bus_id
+
 # The bits of nvmlDeviceGetCurrentClocksEventReasons that are not trouble: idle, and clocks that an application set.
 _HARMLESS = 0x1 | 0x2
 _STEADY = 0.02  # clocks that differ by less are the same
@@ -96,9 +98,14 @@ def note_energy(told: dict[str, Any], answers: int) -> None:
     told["energy_j_per_answer"] = None if energy_j is None or not answers else round(energy_j / answers, 6)
 
 
+def handle_of(nvml: Any, bus_id: str | None) -> Any:
+    """The library's name for the GPU that sits there; for the first one where nobody says."""
+    return nvml.nvmlDeviceGetHandleByIndex(0) if bus_id is None else nvml.nvmlDeviceGetHandleByPciBusId(bus_id)
+
+
 @contextmanager
-def open_watch(index: int = 0) -> Iterator[Watch | None]:
-    """A watch on GPU `index`; None where the library, the driver or the GPU is not there."""
+def open_watch() -> Iterator[Watch | None]:
+    """A watch on the GPU that is used here; None where the library, the driver or the GPU is not there."""
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError:
@@ -106,7 +113,7 @@ def open_watch(index: int = 0) -> Iterator[Watch | None]:
         return
     try:
         nvml.nvmlInit()
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        handle = handle_of(nvml, first_bus_id())
     except nvml.NVMLError:
         yield None
         return

@@ -23,7 +23,7 @@ from dvabatch_cli.testbed import RealBed
 from dvabatch_cli.wiring import limits_of
 from dvabatch_cli.workspace import Prepared, awake, examples_of
 from engines.base import StageEngine
-from engines.cuda import CudaDevice
+from engines.cuda import CudaDevice, first_bus_id
 
 Say = Callable[[str], None]
 
@@ -62,7 +62,7 @@ def open_real_bed(config: Config, profile: Profile, prepared: Prepared | None, s
             for step in warmed(launcher, limits):
                 say(step)
             watch = opened.enter_context(open_watch())
-            notes = None if watch is None else opened.enter_context(kept_clock_notes(say))
+            notes = None if watch is None else opened.enter_context(kept_clock_notes(say, first_bus_id()))
             yield RealBed(
                 config, profile, GpuSite(launcher, table, profile), rows, reference, outputs, tolerance, watch, notes
             )

@@ -27,6 +27,7 @@ from dvabatch.runtime.threaded import ThreadedDriver
 from dvabatch.runtime.trace import Listener
 from engines.base import Array, StageEngine
 from engines.cores import own_cores
+from engines.device import DeviceError
 from engines.priority import going_first
 
 Payload = Callable[[int], Mapping[str, Array]]
@@ -139,6 +140,11 @@ class GpuSite(Site[Pollable]):
         with undisturbed():
             yield launcher if faults is None else FaultyDevice(launcher, faults, self._profile, driver.now_ns)
         launcher.drain()
+        if launcher.lost is not None:
+            raise DeviceError(
+                f"the GPU was lost: {launcher.lost}; what was measured before is kept: see `nvidia-smi` and the system's log, "
+                "then go on with --resume"
+            )
 
     def settle(self) -> None:
         self._launcher.graphs.forget_counts()

@@ -16,10 +16,11 @@ import numpy as np
 from typing_extensions import Self
 
 from engines.base import Array
-from engines.device import STREAMS, DeviceError, DeviceMemory
+from engines.device import STREAMS, DeviceError, DeviceMemory, RoomError
 from engines.errors import BackendMissingError, EngineError
 
 INSTALL = "install it with `pip install 'dvabatch[tensorrt]'` on a machine with an NVIDIA GPU and its driver"
+_OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: the legacy default stream does not hold it up
 
 
@@ -72,7 +73,10 @@ class CudaDevice:
         return ".".join(str(part) for part in self._device.compute_capability())
 
     def memory(self) -> DeviceMemory:
-        free, total = self._driver.mem_get_info()
+        try:
+            free, total = self._driver.mem_get_info()
+        except self._driver.Error as error:
+            raise failed(error) from error
         return DeviceMemory(free, total)
 
     def allocate(self, size_bytes: int, what: str) -> int:
@@ -82,9 +86,11 @@ class CudaDevice:
             memory = self.memory()
             raise EngineError(
                 f"{what} need {size_bytes / 1e6:.0f} MB on {self.name}, {memory.free_bytes / 1e6:.0f} of "
-                f"{memory.total_bytes / 1e6:.0f} MB are free: lower engine.max_batch, engine.buffer_set_size or "
-                "engine.executors_per_stage"
+                f"{memory.total_bytes / 1e6:.0f} MB are free: lower engine.max_batch or engine.buffer_set_size (--max-batch, "
+                "--executors-per-stage of profile), or end what else uses the GPU"
             ) from error
+        except self._driver.Error as error:
+            raise failed(error) from error
         self._kept.append(allocation)
         return int(allocation)
 
@@ -97,10 +103,16 @@ class CudaDevice:
         return array[:size_bytes]
 
     def stream(self) -> CudaStream:
-        return CudaStream(self, self._driver, self._bindings)
+        try:
+            return CudaStream(self, self._driver, self._bindings)
+        except self._driver.Error as error:
+            raise failed(error) from error
 
     def event(self) -> CudaEvent:
-        return CudaEvent(self._driver)
+        try:
+            return CudaEvent(self._driver)
+        except self._driver.Error as error:
+            raise failed(error) from error
 
 
 class CudaEvent:
@@ -116,7 +128,7 @@ class CudaEvent:
         try:
             return bool(self.event.query())
         except self._errors as error:
-            raise DeviceError(f"the device failed: {error}") from error
+            raise failed(error) from error
 
 
 class CudaGraph:
@@ -141,24 +153,40 @@ class CudaStream:
         self._device = device
         self._cuda = cuda
         self._bindings = bindings
+        self._errors = cuda.Error
         self._stream = cuda.Stream(_NON_BLOCKING)
         self.handle = int(self._stream.handle)
         self._at = bindings.CUstream(self.handle)
 
     def upload(self, target: int, source: Array) -> None:
-        self._cuda.memcpy_htod_async(target, source, self._stream)
+        try:
+            self._cuda.memcpy_htod_async(target, source, self._stream)
+        except self._errors as error:
+            raise failed(error) from error
 
     def download(self, target: Array, source: int) -> None:
-        self._cuda.memcpy_dtoh_async(target, source, self._stream)
+        try:
+            self._cuda.memcpy_dtoh_async(target, source, self._stream)
+        except self._errors as error:
+            raise failed(error) from error
 
     def copy(self, target: int, source: int, size_bytes: int) -> None:
-        self._cuda.memcpy_dtod_async(target, source, size_bytes, self._stream)
+        try:
+            self._cuda.memcpy_dtod_async(target, source, size_bytes, self._stream)
+        except self._errors as error:
+            raise failed(error) from error
 
     def record(self, event: Any) -> None:
-        event.event.record(self._stream)
+        try:
+            event.event.record(self._stream)
+        except self._errors as error:
+            raise failed(error) from error
 
     def wait(self, event: Any) -> None:
-        self._stream.wait_for_event(event.event)
+        try:
+            self._stream.wait_for_event(event.event)
+        except self._errors as error:
+            raise failed(error) from error
 
     def capture(self, work: Callable[[], None]) -> CudaGraph:
         bindings = self._bindings
@@ -171,9 +199,12 @@ class CudaStream:
             ended = bindings.cuStreamEndCapture(self._at)
         (graph,) = _check(ended)
         try:
-            (executable,) = _check(bindings.cuGraphInstantiate(graph, 0))
+            made = bindings.cuGraphInstantiate(graph, 0)
         finally:
             bindings.cuGraphDestroy(graph)
+        if int(made[0]) == _OUT_OF_MEMORY:
+            raise RoomError(f"{self._device.name} has no memory for one more graph")
+        (executable,) = _check(made)
         return CudaGraph(self._device, bindings, executable)
 
     def launch(self, graph: Any) -> None:
@@ -182,8 +213,27 @@ class CudaStream:
     def synchronize(self) -> None:
         try:
             self._stream.synchronize()
-        except self._cuda.Error as error:
-            raise DeviceError(f"the device failed: {error}") from error
+        except self._errors as error:
+            raise failed(error) from error
+
+
+def failed(error: Exception) -> DeviceError:
+    """What PyCUDA raises, as what the runtime knows."""
+    return DeviceError(f"the device failed: {error}")
+
+
+def first_bus_id() -> str | None:
+    """Where the GPU that is used here sits, by which NVIDIA's management library finds it: that one counts all GPUs, not
+    only those that CUDA_VISIBLE_DEVICES shows. None where no GPU can be used."""
+    try:
+        cuda = importlib.import_module("pycuda.driver")
+    except ImportError:
+        return None
+    try:
+        cuda.init()
+        return str(cuda.Device(0).pci_bus_id())
+    except cuda.Error:
+        return None
 
 
 def import_or_say(module: str, what: str) -> Any:
@@ -214,5 +264,5 @@ def _check(answer: Any) -> Any:
     """
     status, *values = answer
     if int(status) != 0:
-        raise DeviceError(f"the device failed: {status!s}")
+        raise DeviceError(f"the device failed: {getattr(status, 'name', status)}")
     return values

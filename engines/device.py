@@ -25,6 +25,10 @@ class DeviceError(EngineError):
     """The device itself failed: nothing that was on it will end."""
 
 
+class RoomError(EngineError):
+    """The device has no memory for one more graph; whatever else runs on it goes on."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceMemory:
     """Bytes of the device's memory."""
@@ -49,7 +53,7 @@ class Graph(Protocol):
 
 
 class Stream(Protocol):
-    """Work in order."""
+    """Work in order. Whatever is asked of it raises DeviceError where the device has failed."""
 
     @property
     def handle(self) -> int: ...
@@ -69,7 +73,11 @@ class Stream(Protocol):
         """What follows on this stream starts when `event`, as it is laid now, has come."""
 
     def capture(self, work: Callable[[], None]) -> Graph:
-        """What `work` puts on this stream, as a graph; nothing of it runs."""
+        """What `work` puts on this stream, as a graph; nothing of it runs.
+
+        Raises:
+            RoomError: there is no memory for it.
+        """
 
     def launch(self, graph: Graph) -> None: ...
 

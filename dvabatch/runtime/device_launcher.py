@@ -61,6 +61,11 @@ class DeviceLauncher:
                 "they may still write to its rows; start again in a fresh process"
             )
 
+    @property
+    def lost(self) -> str | None:
+        """Why nothing runs on the device any more; None while it does."""
+        return self._lost
+
     def pin(self, array: Array) -> Array:
         """A page-locked copy: rows of it are uploaded from where they lie."""
         return self._transfers.pin(array)
@@ -135,6 +140,9 @@ class DeviceLauncher:
             raise
         except (EngineError, PayloadError) as error:
             reason = str(error)
+        except Exception as error:  # noqa: BLE001 -- a defect of an engine or a payload fails its own queries, with its name
+            reason = f"{type(error).__name__}: {error}"
+        if reason is not None:
             self._transfers.seal(track)  # rows return only when nothing writes to them any more
         if reason is None and launch.last_stage == self.spans.last:
             self._transfers.download(launch, track, done)

@@ -390,7 +390,8 @@ def warmed(launcher: DeviceLauncher, limits: Limits) -> Iterator[str]:
             for lane in range(len(limits.lanes)):
                 for size in range(1, limits.max_batch + 1):
                     if not launcher.spans.has_room:
-                        yield f"{len(launcher.graphs)} graphs fill the room there is: others are captured in the run"
+                        yield f"{len(launcher.graphs)} graphs fill the room there is: others take the place of these in the run"
+                        launcher.graphs.keep_to(len(launcher.graphs))
                         return
                     prepare(lane, size)
     launcher.spans.capturing = False

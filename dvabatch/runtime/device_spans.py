@@ -15,7 +15,7 @@ from dvabatch.batching.place import Place
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.device_tracks import Track
 from dvabatch.runtime.graphs import Graphs
-from engines.device import ALIGNMENT, Device, Module
+from engines.device import ALIGNMENT, Device, Module, RoomError
 
 _KEPT_FREE = 0.25  # of the device's memory: each graph takes some
 
@@ -82,9 +82,12 @@ class Spans:
         self._bounce(track, first, last, place, lane)
 
     def _capture(self, track: Track, key: Hashable, work: Callable[[], None]) -> None:
-        """Does the work plainly, and captures it while the device is at it."""
+        """Does the work plainly, and captures it while the device is at it; without room, what was kept so far has to do."""
         work()
-        self._graphs.add(key, lambda: track.stream.capture(work))
+        try:
+            self._graphs.add(key, lambda: track.stream.capture(work))
+        except RoomError:
+            self._graphs.keep_to(len(self._graphs))
 
     def _in_place(self, track: Track, first: int, last: int, place: Place, lane: int) -> None:
         table, layout = self._table, self._table.layout

@@ -10,7 +10,8 @@ from dvabatch.batching.commands import Copy
 from dvabatch.batching.place import Place
 from dvabatch.runtime.shapes import Layout
 from engines.base import Array
-from engines.device import Device, Event, Stream
+from engines.device import Device, DeviceError, Event, Stream
+from engines.errors import EngineError
 
 
 class DeviceTable:
@@ -26,6 +27,7 @@ class DeviceTable:
         self._moving = device.stream()
         self._moved: Event = device.event()
         self._is_moving = False
+        self._failed: DeviceError | None = None
 
     def address(self, place: Place, lane: int, name: str) -> int:
         """Where the rows of a place begin, in this tensor."""
@@ -50,19 +52,29 @@ class DeviceTable:
         return {name: self._view(place.buffer_set, lane, name)[place.first_row : place.end_row] for name in names}
 
     def copy(self, command: Copy) -> int:
-        """Moves what is alive at the boundary; answers with the bytes moved. What is launched later waits for it."""
+        """Moves what is alive at the boundary; answers with the bytes moved. What is launched later waits for it, and fails
+        where rows could not be moved."""
         moved = 0
-        for name in self.layout.alive[command.stage]:
-            size = command.source.rows * self.layout.rows[command.lane][name].bytes
-            target = self.address(command.target, command.lane, name)
-            self._moving.copy(target, self.address(command.source, command.lane, name), size)
-            moved += size
-        self._moving.record(self._moved)
+        try:
+            for name in self.layout.alive[command.stage]:
+                size = command.source.rows * self.layout.rows[command.lane][name].bytes
+                target = self.address(command.target, command.lane, name)
+                self._moving.copy(target, self.address(command.source, command.lane, name), size)
+                moved += size
+            self._moving.record(self._moved)
+        except EngineError as error:
+            self._failed = DeviceError(f"rows could not be moved: {error}")
         self._is_moving = True
         return moved
 
     def settle(self, stream: Stream) -> None:
-        """What follows on `stream` finds every row where commands have moved it."""
+        """What follows on `stream` finds every row where commands have moved it.
+
+        Raises:
+            DeviceError: a row is not there, and whoever reads it would answer with another's.
+        """
+        if self._failed is not None:
+            raise self._failed
         if self._is_moving:
             if self._moved.query():
                 self._is_moving = False

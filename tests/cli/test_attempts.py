@@ -70,3 +70,26 @@ def test_a_slow_spell_is_measured_again_and_the_fastest_attempt_is_kept(
     assert not measured["late"], done.err
     assert (measured["queueing_us"]["pace"], measured["attempts"], left) == (kept, attempts, [])
     assert done.err.count("times as long as in the profile; measured again") == attempts - 1
+
+
+def test_the_trace_of_a_point_is_that_of_the_attempt_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick_pacing("threaded", "pull")
+    paces, measure = [1.5, 1.3, 1.7], RealBed.run
+
+    def run(bed: RealBed, contender: Any, point: Any, schedule: Any, trace: Any) -> Any:
+        result = measure(bed, contender, point, schedule, trace)
+        pace = paces.pop(0)
+        trace.write(f"traced at pace {pace}")
+        return replace(result, queueing_us={"p50": 9.0, "p99": 9.0, "whole": 9.0, "pace": pace})
+
+    monkeypatch.setattr(RealBed, "run", run)
+    monkeypatch.setattr(validity, "_off_rate", lambda *_: [])
+    monkeypatch.setattr(validity, "_late", lambda *_: [])
+    load = {"process": "constant", "request_rate": 2000, "num_requests": 40}
+    out = tmp_path / "out"
+    dvabatch("bench", table_config(tmp_path, policies=[NORMAL], load=load), "--trace", "-o", out)
+    (trace,) = (out / "traces").iterdir()
+    assert trace.suffix == ".jsonl"
+    assert trace.read_text().endswith("traced at pace 1.3")

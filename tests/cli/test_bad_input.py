@@ -166,6 +166,14 @@ def test_a_backend_that_is_not_there(workshop: Path, command: str) -> None:
     assert "wanted one of auto, onnxruntime, tensorrt" in refused(2, command, workshop / "stages", "--backend", "x")
 
 
+def test_auto_says_why_it_is_not_tensorrt(workshop: Path) -> None:
+    done = dvabatch("build", workshop / "stages")
+    assert done.code == 0
+    (line,) = [line for line in done.err.splitlines() if line.startswith("backend ")]
+    assert line.startswith("backend onnxruntime, not tensorrt: ")
+    assert "pip install 'dvabatch[tensorrt]'" in line
+
+
 def test_a_bench_on_a_backend_that_is_not_there(workshop: Path, tmp_path: Path) -> None:
     config = model_config(tmp_path, engine={"backend": "tensorrt", "max_batch": 8})
     assert "pip install 'dvabatch[tensorrt]'" in refused(3, "bench", config, "-o", tmp_path / "out")

@@ -299,3 +299,9 @@ def test_a_trace_can_be_kept_of_every_point(tmp_path: Path) -> None:
     traces = sorted((tmp_path / "out" / "traces").iterdir())
     points = sorted((tmp_path / "out" / "points").glob("*.queries.jsonl"))
     assert [trace.name.split(".")[0] for trace in traces] == [point.name.split(".")[0] for point in points]
+
+
+def test_graphs_are_left_out_for_comparison_where_it_is_asked_for(tmp_path: Path) -> None:
+    dvabatch("bench", four_points(tmp_path), "--no-cuda-graph", "-o", tmp_path / "out")
+    report = report_of(tmp_path / "out")
+    assert report["config"]["engine"]["cuda_graphs"] is False

@@ -22,8 +22,11 @@ def nvmlInit():
     pass
 
 def nvmlDeviceGetHandleByIndex(index):
-    if index:
-        raise RuntimeError(f"there is no GPU {index}")
+    assert index == 0
+
+def nvmlDeviceGetHandleByPciBusId(bus_id):
+    if bus_id != "0000:3B:00.0":
+        raise RuntimeError(f"there is no GPU {bus_id}")
 
 def nvmlDeviceGetClockInfo(handle, which):
     global told
@@ -74,9 +77,10 @@ def test_notes_are_read_as_they_come_half_written_ones_too() -> None:
     assert notes.by_tenth(100, 200) == [None] * 10  # forgotten
 
 
-def test_another_process_notes_the_clock_while_the_block_runs(library: None) -> None:
+@pytest.mark.parametrize("bus_id", [None, "0000:3B:00.0"])
+def test_another_process_notes_the_clock_while_the_block_runs(library: None, bus_id: str | None) -> None:
     begun_ns, said = time.perf_counter_ns(), list[str]()
-    with kept_clock_notes(said.append) as notes:
+    with kept_clock_notes(said.append, bus_id) as notes:
         assert notes is not None
         until_s = time.monotonic() + 30
         clocks: list[int] = []
@@ -90,14 +94,16 @@ def test_another_process_notes_the_clock_while_the_block_runs(library: None) -> 
     assert 2000 > clocks[0] > clocks[-1] > 1000
 
 
-@pytest.mark.parametrize(("index", "reason"), [(1, "RuntimeError: there is no GPU 1"), (0, "No module named 'pynvml'")])
+@pytest.mark.parametrize(
+    ("bus_id", "reason"), [("1", "RuntimeError: there is no GPU 1"), (None, "No module named 'pynvml'")]
+)
 def test_where_no_clock_can_be_noted_it_is_said_why(
-    library: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, index: int, reason: str
+    library: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bus_id: str | None, reason: str
 ) -> None:
     if "pynvml" in reason:
         (tmp_path / "pynvml.py").write_text("raise ModuleNotFoundError(\"No module named 'pynvml'\")")
     said: list[str] = []
-    with kept_clock_notes(said.append, index) as notes:
+    with kept_clock_notes(said.append, bus_id) as notes:
         assert notes is None
     (line,) = said
     assert line.startswith("the GPU's clock is not noted while runs go on: ")
@@ -106,8 +112,9 @@ def test_where_no_clock_can_be_noted_it_is_said_why(
 
 def test_who_takes_notes_ends_with_whoever_started_it(library: None) -> None:
     parent = (
-        "import subprocess, sys\n"
-        "notes = subprocess.Popen([sys.executable, '-m', 'dvabatch_cli.clock_notes', '0'], stdout=subprocess.PIPE)\n"
+        "import os, subprocess, sys\n"
+        "words = [sys.executable, '-m', 'dvabatch_cli.clock_notes', str(os.getpid())]\n"
+        "notes = subprocess.Popen(words, stdout=subprocess.PIPE)\n"
         "notes.stdout.readline()\n"
         "print(notes.pid, flush=True)\n"
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dvabatch_cli.clock_notes import ClockNotes
-from dvabatch_cli.gpu_watch import Look, Watch
+from dvabatch_cli.gpu_watch import Look, Watch, handle_of, note_clocks, note_energy
 from dvabatch_cli.testbed import RealBed
 from tests.cli.command import NORMAL, dvabatch, report_of, table_config
 
@@ -34,6 +34,12 @@ class Nvml:
 
     def nvmlDeviceGetClockInfo(self, handle: object, which: int) -> int:
         return self.sm_mhz if which == self.NVML_CLOCK_SM else 3201
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> str:
+        return f"number {index}"
+
+    def nvmlDeviceGetHandleByPciBusId(self, bus_id: str) -> str:
+        return f"that at {bus_id}"
 
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: object) -> int:
         return self.reasons
@@ -90,3 +96,27 @@ def test_a_run_tells_the_clocks_that_were_noted_meanwhile(tmp_path: Path, monkey
     (run,) = report_of(tmp_path / "out")["runs"]
     assert run["gpu"]["sm_mhz"] == [1980, 1980]
     assert run["gpu"]["sm_mhz_by_tenth"] == [1400] * 10
+    assert run["gpu"]["clocks_changed"] is True
+    assert run["gpu"]["energy_j_per_answer"] == 0
+
+
+def test_a_clock_that_sank_and_rose_again_has_changed() -> None:
+    watch = Watch(Nvml(), None)
+    told = watch.compare(watch.look())
+    note_clocks(told, [1980, None, 1400, *[1980] * 7])
+    assert told["clocks_changed"] is True
+    note_clocks(told, [1980, 1965, *[None] * 8])
+    assert told["clocks_changed"] is False
+
+
+def test_energy_is_told_by_the_answer() -> None:
+    told: dict[str, Any] = {"energy_j": 2.5}
+    note_energy(told, 1000)
+    assert told["energy_j_per_answer"] == 0.0025
+    note_energy(told, 0)
+    assert told["energy_j_per_answer"] is None
+
+
+def test_the_gpu_that_is_used_is_watched_and_not_the_first_of_all() -> None:
+    assert handle_of(Nvml(), "0000:3B:00.0") == "that at 0000:3B:00.0"
+    assert handle_of(Nvml(), None) == "number 0"

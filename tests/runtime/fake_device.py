@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import random
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from engines.base import Array, StageEngine, TensorSpec
-from engines.device import ALIGNMENT, DeviceError, DeviceMemory
+from engines.device import ALIGNMENT, DeviceError, DeviceMemory, RoomError
 from engines.errors import EngineError
 
 Work = Callable[[], None]
@@ -55,6 +56,7 @@ class FakeStream:
         self.did: set[str] = set()  # what it has been asked for, of stages and transfers
 
     def put(self, work: Work) -> None:
+        self._device.asked()
         if self._captured is not None:
             self._captured.append(work)
         else:
@@ -79,6 +81,7 @@ class FakeStream:
 
     def wait(self, event: FakeEvent) -> None:
         """For what was laid last when this was said, as CUDA does."""
+        self._device.asked()
         number = event.laid
         if number:
             self.entries.append((lambda: number in event.came, lambda: None))
@@ -87,7 +90,7 @@ class FakeStream:
         self._captured = []
         try:
             work()
-            return FakeGraph(self._captured)
+            return self._device.kept(FakeGraph(self._captured))
         finally:
             self._captured = None
 
@@ -102,12 +105,23 @@ class FakeStream:
 
 
 class FakeDevice:
-    """`room_bytes` is all the memory there is; `broken_after` is how many pieces of work run before the device fails."""
+    """`room_bytes` is all the memory there is; `broken_after` is how many pieces of work run before the device fails, and
+    `deaf_after` how many it is asked for; `most_graphs` is how many have room."""
 
     name = "fake"
 
-    def __init__(self, seed: int = 0, room_bytes: int = 1 << 30, broken_after: int | None = None) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        room_bytes: int = 1 << 30,
+        broken_after: int | None = None,
+        deaf_after: int | None = None,
+        most_graphs: int | None = None,
+    ) -> None:
         self._random = random.Random(seed)
+        self._deaf_after = deaf_after
+        self._most_graphs = most_graphs
+        self._graphs: weakref.WeakSet[FakeGraph] = weakref.WeakSet()
         self._room = room_bytes
         self._broken_after = broken_after
         self._streams: list[FakeStream] = []
@@ -142,6 +156,24 @@ class FakeDevice:
     def did(self) -> list[set[str]]:
         """What each stream has been asked for."""
         return [stream.did for stream in self._streams]
+
+    def fill(self, free_bytes: int) -> None:
+        """Somebody else takes all memory but so much."""
+        self._room = free_bytes
+
+    def asked(self) -> None:
+        """Something is put on a stream."""
+        if self._deaf_after is not None:
+            self._deaf_after -= 1
+            if self._deaf_after < 0:
+                raise DeviceError("the device fell off the bus")
+
+    def kept(self, graph: FakeGraph) -> FakeGraph:
+        """One more graph, which has room until nobody keeps it."""
+        if len(self._graphs) == self._most_graphs:
+            raise RoomError("no memory for one more graph")
+        self._graphs.add(graph)
+        return graph
 
     def go_on(self) -> None:
         """One piece of work of some stream that can go on."""

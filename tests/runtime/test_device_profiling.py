@@ -22,11 +22,11 @@ EFFORT = DeviceEffort(budget_s=0.0005, rounds=1, queries=6, cycles=6, launches=2
 STAGES, MAX_BATCH = 2, 4
 
 
-def profiled(limits: Limits) -> tuple[ProfileRun, DeviceLauncher, list[str]]:
+def profiled(limits: Limits, device: FakeDevice | None = None) -> tuple[ProfileRun, DeviceLauncher, list[str]]:
     lanes = [lane for lane in limits.lanes if lane is not None]
     _, tables = quick_table(STAGES, MAX_BATCH, lanes)
     _, wholes = quick_table(1, MAX_BATCH, lanes)
-    device = FakeDevice()
+    device = device or FakeDevice()
     examples = [{name: rows[None] for name, rows in token_of(0, lane).items()} for lane in limits.lanes]
     modules = [FakeModule(table) for table in tables]
     table = DeviceTable(device, lay_out_modules(modules, examples, ["answer"]), limits.buffer_sets, MAX_BATCH)
@@ -141,6 +141,17 @@ def test_warming_up_captures_every_size_of_every_set_once() -> None:
     assert launcher.graphs.misses == 0
 
 
+def test_no_more_graphs_are_kept_than_were_there_when_memory_ran_low() -> None:
+    limits = Limits(STAGES, MAX_BATCH, buffer_sets=3, executors_per_stage=2)
+    device = FakeDevice()
+    _, launcher, _ = profiled(limits, device)
+    kept = len(launcher.graphs)
+    device.fill((1 << 30) // 8)
+    told = list(warmed(launcher, limits))
+    assert told[-1] == f"{kept} graphs fill the room there is: others take the place of these in the run"
+    assert (len(launcher.graphs), launcher.graphs.room) == (kept, kept)
+
+
 def test_sums_of_shares_that_lie_close_make_one_point_and_the_curve_never_falls() -> None:
     assert rising([(1.6, 1.1), (0.42, 1.4), (0.38, 1.2)]).points == (
         (0.4, pytest.approx(1.3)),
@@ -153,7 +164,10 @@ def test_where_there_is_no_room_for_all_graphs_the_rest_is_captured_in_the_run()
     _, launcher, _ = profiled(limits)
     launcher.graphs.room = len(launcher.graphs) + 7
     told = list(warmed(launcher, limits))
-    assert told[-1] == f"{len(launcher.graphs)} graphs fill the room there is: others are captured in the run"
+    assert (
+        told[-1] == f"{len(launcher.graphs)} graphs fill the room there is: others take the place of these in the run"
+    )
+    assert launcher.graphs.room == len(launcher.graphs)
     assert launcher.spans.capturing
     launcher.graphs.room = 1000
     list(warmed(launcher, limits))

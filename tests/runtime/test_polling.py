@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from dvabatch.batching.commands import Copy
 from dvabatch.batching.history import History
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine, Policy
@@ -281,3 +282,63 @@ def test_memory_that_is_not_there_fails_queries_with_its_numbers() -> None:
     polled = tokens(POLICIES["NORMAL"], device=FakeDevice(room_bytes=600)).pull([0] * 4)
     assert polled.ended(Outcome.FAILED) == [0, 1, 2, 3]
     assert all("bytes" in reason for reason in polled.journal.reasons)
+
+
+@pytest.mark.parametrize("policy", ["NORMAL", "LOAD_DVA", "HYBRID_DVA"])
+@pytest.mark.parametrize("asked", [0, 1, 7, 40, 80])
+def test_a_device_that_fails_when_it_is_asked_for_something_is_lost_as_one_that_fails_at_work(
+    policy: str, asked: int
+) -> None:
+    polled = tokens(POLICIES[policy], device=FakeDevice(deaf_after=asked)).pull(arrivals(100))
+    done = polled.ended(Outcome.COMPLETED)
+    assert len(done) + len(polled.ended(Outcome.FAILED)) + len(polled.ended(Outcome.REJECTED)) == 100
+    assert set(polled.journal.reasons) == {"device lost: the device fell off the bus"}
+    assert polled.launcher.lost == "the device fell off the bus"
+    assert all(polled.answers[query]["answer"].tolist() == [query, STAGES] for query in done)
+
+
+@pytest.mark.parametrize("refused", ["deaf", "full"])
+def test_rows_that_cannot_be_moved_answer_nobody(refused: str) -> None:
+    run = tokens(POLICIES["OPERATOR_DVA"])
+    moved = DeviceTable.copy
+
+    def copy(table: DeviceTable, command: Copy) -> int:
+        if refused == "full":
+            run.device.fill(0)
+            table._memory[command.target.buffer_set].clear()  # as in a set that was never used
+        else:
+            run.device._deaf_after = 0
+        return moved(table, command)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DeviceTable, "copy", copy)
+        polled = run.pull([0] * 40)
+    assert polled.launcher.lost is not None
+    assert polled.launcher.lost.startswith("rows could not be moved: ")
+    done = polled.ended(Outcome.COMPLETED)
+    assert all(polled.answers[query]["answer"].tolist() == [query, STAGES] for query in done)
+    assert len(done) < 40
+
+
+def test_without_room_for_more_graphs_those_kept_so_far_have_to_do() -> None:
+    polled = tokens(POLICIES["LOAD_DVA"], device=FakeDevice(most_graphs=3)).pull(arrivals(100))
+    assert polled.ended(Outcome.COMPLETED) == list(range(100))
+    assert (len(polled.launcher.graphs), polled.launcher.graphs.room) == (3, 3)
+    assert polled.launcher.lost is None
+    assert all(polled.answers[query]["answer"].tolist() == [query, STAGES] for query in range(100))
+
+
+def test_a_payload_that_raises_anything_fails_its_batch_alone_and_by_name() -> None:
+    def payload(query_id: int) -> Mapping[str, Array]:
+        if query_id == 7:
+            raise KeyError("no such payload")
+        return {"query": token_of(query_id)["query"]}
+
+    run = tokens(POLICIES["NORMAL"])
+    run.payload = payload
+    polled = run.pull([0] * 64)
+    failed = polled.ended(Outcome.FAILED)
+    assert 7 in failed
+    assert len(failed) == MAX_BATCH
+    assert polled.journal.reasons == {"KeyError: 'no such payload'": MAX_BATCH}
+    assert len(polled.ended(Outcome.COMPLETED)) == 64 - MAX_BATCH
