@@ -1,12 +1,14 @@
 """How much the host disturbed an attempt at a point: measured again it may be left in peace, and the quietest attempt counts.
 
-Every contender's points are judged alike, and by nothing that a policy has in its hand.
+Every contender's points are judged alike, and not by how long they took to answer. What queueing launches took is known of runs
+only in which enough batches of one query began.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from typing_extensions import Self
@@ -20,7 +22,7 @@ class Disturbance:
 
     late: bool  # its sender was
     unsteady: bool  # its speed changed meanwhile, as the twin tells
-    pace: float  # of queueing launches, over the profile's; 1 where nobody can tell
+    pace: float  # of queueing launches, over the profile's; infinite where nobody can tell: no quieter than any that is known
 
     @classmethod
     def of(cls, run: Mapping[str, Any]) -> Self:
@@ -28,7 +30,7 @@ class Disturbance:
         twin = run.get("twin")
         unsteady = twin is not None and twin["speed"] is not None and not twin["steady"]
         pace = run.get("queueing_us", {}).get("pace")
-        return cls(run["late"], unsteady, 1.0 if pace is None else pace)
+        return cls(run["late"], unsteady, inf if pace is None else pace)
 
     def reason(self, run: Mapping[str, Any]) -> str | None:
         """Why that run is to be measured again; None if it is not."""
@@ -36,6 +38,6 @@ class Disturbance:
             return str(run["invalid_reasons"][0])
         if self.unsteady:
             return "the host's speed changed meanwhile"
-        if self.pace > _SLOW:
+        if _SLOW < self.pace < inf:
             return f"queueing a launch took the host {self.pace:.2f} times as long as in the profile"
         return None

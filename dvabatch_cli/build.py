@@ -22,7 +22,7 @@ from engines.cache import CachedEngine
 from engines.errors import EngineError
 from engines.tensorrt.build import LAYERS_FILE
 from engines.tensorrt.options import Range, TensorRTOptions
-from slicer import check_stages
+from slicer import Manifest, check_stages
 
 BACKENDS = ("auto", "onnxruntime", "tensorrt")
 Lengths = Annotated[str | None, typer.Option("--lengths", help="Sequence lengths of the lanes, e.g. 32,64,128.")]
@@ -74,7 +74,12 @@ def build(
             timing_cache,
         )
         say = speaker(as_json)
-        prepared = prepare_on(backend_of(backend, say), check_stages(folder), options, threads=threads, say=say)
+        stages = check_stages(folder)
+        _check_names(stages.manifest, options.ranges)
+        chosen = backend_of(backend, say)
+        if chosen != "tensorrt":
+            _check_plain(options)
+        prepared = prepare_on(chosen, stages, options, threads=threads, say=say)
         labels = [f"stage {stage.index}" for stage in prepared.manifest.stages] + ["whole model"]
         engines = [*prepared.engines, prepared.whole]
         if layers is not None:
@@ -83,7 +88,13 @@ def build(
             print_json({label: _facts(engine) for label, engine in zip(labels, engines, strict=True)})
         else:
             out.print(_table(prepared.manifest.name, labels, engines))
-        say_next(f"dvabatch profile {folder}", as_json)
+        asked = [
+            *(["--backend", backend] if backend != "auto" else []),
+            *(["--precision", precision] if precision != "fp32" else []),
+            *(["--max-batch", str(max_batch)] if max_batch != 32 else []),
+            *(["--lengths", lengths] if lengths else []),
+        ]
+        say_next(" ".join(["dvabatch", "profile", str(folder), *asked]), as_json)
 
 
 def check_backend(backend: str) -> None:
@@ -124,6 +135,29 @@ def _ranges(least: list[str] | None, best: list[str] | None, most: list[str] | N
         except ValueError as error:
             raise CommandError(f"--min-shapes, --opt-shapes and --max-shapes of {name!r}: {error}") from error
     return ranges
+
+
+def _check_names(manifest: Manifest, ranges: Mapping[str, Range]) -> None:
+    known = {tensor.name for stage in manifest.stages for tensor in stage.inputs}
+    strange = sorted(set(ranges) - known)
+    if strange:
+        raise CommandError(
+            f"--min-shapes, --opt-shapes or --max-shapes name {strange[0]!r}, which no stage reads; wanted one of "
+            f"{', '.join(sorted(known))}"
+        )
+
+
+def _check_plain(options: TensorRTOptions) -> None:
+    """What only TensorRT's builder knows is not passed over in silence."""
+    given = {
+        "--min-shapes, --opt-shapes and --max-shapes": bool(options.ranges),
+        "--builder-optimization-level": options.level != TensorRTOptions().level,
+        "--workspace": options.workspace_bytes is not None,
+        "--timing-cache": options.timing_cache is not None,
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise CommandError(f"{name} came, for which the backend tensorrt is needed; leave it out on onnxruntime")
 
 
 def _export(prepared: Prepared, labels: list[str], engines: list[CachedEngine], folder: Path) -> None:

@@ -116,9 +116,12 @@ def take_notes(parent: int, bus_id: str | None) -> None:
     nvml.nvmlInit()
     handle = handle_of(nvml, bus_id)
     while os.getppid() == parent:
-        mhz = nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)
-        print(time.perf_counter_ns(), mhz, flush=True)
         time.sleep(_EVERY_S)
+        try:
+            mhz = nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)
+        except nvml.NVMLError:
+            continue  # a tenth of which nothing is noted says so
+        print(time.perf_counter_ns(), mhz, flush=True)
 
 
 if __name__ == "__main__":

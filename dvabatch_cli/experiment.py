@@ -248,10 +248,10 @@ class Experiment:
                     self._trace_under_way(point).replace(self._folder / "traces" / f"{point.key}.jsonl")
             kept[1]["attempts"] = attempt
             reason = disturbance.reason(run)
-            if reason is None:
+            if reason is None and disturbance is kept[0]:
                 break
             if attempt < attempts:
-                self._say(f"{_said(point, run)}: {reason}; measured again")
+                self._say(f"{_said(point, run)}: {reason or 'nothing tells the pace of its host'}; measured again")
         assert kept is not None
         _, run, queries = kept
         if self._trace:

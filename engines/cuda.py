@@ -222,6 +222,19 @@ def failed(error: Exception) -> DeviceError:
     return DeviceError(f"the device failed: {error}")
 
 
+def memory_told() -> str:
+    """How much memory the open device has left, in words; that nobody knows where none is open."""
+    try:
+        cuda = importlib.import_module("pycuda.driver")
+    except ImportError:
+        return "how much is free is not known"
+    try:
+        free, total = cuda.mem_get_info()
+    except cuda.Error:
+        return "how much is free is not known"
+    return f"{free / 1e6:.0f} of {total / 1e6:.0f} MB are free"
+
+
 def first_bus_id() -> str | None:
     """Where the GPU that is used here sits, by which NVIDIA's management library finds it: that one counts all GPUs, not
     only those that CUDA_VISIBLE_DEVICES shows. None where no GPU can be used."""

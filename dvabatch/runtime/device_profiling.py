@@ -31,7 +31,7 @@ from engines.base import Array
 
 _SHARE_FLOOR = 0.05
 # A host has slow spells, in which all that it does takes twice as long: what hangs on it is measured at several turns, and that
-# counts in which the host was fastest, whatever came out. Costs are differences: they are all of one turn.
+# counts in which the host was fastest, whatever came out. What launches and boundaries cost are differences: all of one turn.
 _TURNS = 6
 _TURNS_AT_ONCE = 3
 _LONG_NS = 5e8  # what takes the device longer hangs little on the host

@@ -64,7 +64,7 @@ class LoadOptions(Section):
     bound if not given."""
     attempts: Annotated[int, Field(ge=1)] = 3
     """A measured point is measured again, this often in all, while its sender is late or its host unsteady or slow; the attempt
-    that was disturbed least counts."""
+    that was disturbed least counts. (`search` looks at the sender only, and the last attempt counts.)"""
     deadline_ms: Milliseconds | None = None
     """A request that has not entered by then is rejected; no deadline if not given."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -13,7 +14,7 @@ import onnx
 from engines.cache import CachedEngine, EngineCache
 from engines.errors import EngineError
 from engines.tensorrt import release
-from engines.tensorrt.binding import Complaints, tensorrt, version
+from engines.tensorrt.binding import Complaints, started, tensorrt, version
 from engines.tensorrt.options import Range, TensorRTOptions
 from slicer.manifest import TensorSpec
 
@@ -95,12 +96,14 @@ def build(
         EngineError: the parser refuses an operator, or no engine can be built.
         BackendMissingError: TensorRT is not there.
     """
+    if options.timing_cache is not None:
+        check_writable(options.timing_cache)
     ranges = {tensor.name: range_of(tensor, made_for, options) for tensor in inputs}
     timing = options.timing_cache or cache.root.parent / "timing" / f"{_plain(version())}-{_plain(device)}.cache"
 
     def make(folder: Path) -> None:
         trt, complaints = tensorrt(), Complaints()
-        builder = trt.Builder(complaints.logger)
+        builder = started(trt.Builder, complaints)
         network = builder.create_network(release.network_flags(trt))
         parser = trt.OnnxParser(network, complaints.logger)
         if not parser.parse_from_file(str(file)):
@@ -125,13 +128,16 @@ def build(
         config.set_timing_cache(known, ignore_mismatch=False)
         plan = builder.build_serialized_network(network, config)
         if plan is None:
-            raise EngineError(f"{file.name}: {version()} built no engine: {complaints.last()}")
+            raise EngineError(f"{file.name}: {version()} built no engine: {complaints.last()}{complaints.of_memory()}")
         (folder / ENGINE_FILE).write_bytes(bytes(plan))
         if timing.is_file():  # another build may have added to it meanwhile
             known.combine(config.create_timing_cache(_timings(timing)), ignore_mismatch=False)
         _keep(timing, bytes(known.serialize()))
-        engine = trt.Runtime(complaints.logger).deserialize_cuda_engine(bytes(plan))
-        layers = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+        engine = started(trt.Runtime, complaints).deserialize_cuda_engine(bytes(plan))
+        if engine is None:  # it is built all the same, and may be loaded where there is room
+            layers = f"not loaded: {complaints.last()}"
+        else:
+            layers = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
         (folder / LAYERS_FILE).write_text(layers_of(layers))
 
     meta = {
@@ -177,6 +183,20 @@ def _refusal(parser: Any, file: Path) -> str:
         at = "" if node is None else f"node {name or node.name or number} ({node.op_type}): "
         told.append(f"{at}{error.desc()}")
     return f"{file.name}: {version()} cannot take it: {'; '.join(told) or 'no reason given'}"
+
+
+def check_writable(timing: Path) -> None:
+    """Before minutes go into what cannot be written.
+
+    Raises:
+        EngineError: the file is a folder, or lies in one that takes no file.
+    """
+    above = next(folder for folder in timing.absolute().parents if folder.exists())
+    if timing.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
+        raise EngineError(
+            f"--timing-cache {timing} cannot be written: {'it is a folder' if timing.is_dir() else f'{above} takes no file'}; "
+            "name a file in a folder that does"
+        )
 
 
 def _timings(timing: Path) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 from engines.device import ALIGNMENT, Stream
 from engines.errors import EngineError
 from engines.tensorrt import release
-from engines.tensorrt.binding import Complaints, tensorrt, version
+from engines.tensorrt.binding import Complaints, started, tensorrt, version
 from slicer.manifest import TensorSpec
 
 # TensorRT's own translation fails under releases of NumPy that have no `np.bool`.
@@ -45,13 +45,13 @@ class TensorRTModule:
         self.key = key
         self._trt = tensorrt()
         self._complaints = Complaints()
-        self._runtime = self._trt.Runtime(self._complaints.logger)
+        self._runtime = started(self._trt.Runtime, self._complaints)
         self._engine = self._runtime.deserialize_cuda_engine(file.read_bytes())
         if self._engine is None:
-            raise EngineError(
-                f"{file} cannot be loaded by {self.version}: {self._complaints.last()}; it was built by another release or "
-                "for another GPU: run `dvabatch cache clear` and build again"
+            why = self._complaints.of_memory() or (
+                "; it was built by another release or for another GPU: run `dvabatch cache clear` and build again"
             )
+            raise EngineError(f"{file} cannot be loaded by {self.version}: {self._complaints.last()}{why}")
         size = release.context_bytes(self._engine)
         self.arena_bytes = -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
         self._asked: Any = None
@@ -81,7 +81,8 @@ class TensorRTModule:
         """A fresh context without memory."""
         context = release.bare_context(self._trt, self._engine)
         if context is None:
-            raise EngineError(f"{self.version} makes no further context: {self._complaints.last()}")
+            complaints = self._complaints
+            raise EngineError(f"{self.version} makes no further context: {complaints.last()}{complaints.of_memory()}")
         return context
 
     def _dtype(self, name: str) -> str:

@@ -98,6 +98,7 @@ def host_pace(run: Mapping[str, Any], costs: Costs) -> float:
 def clock_pace(run: Mapping[str, Any], most_mhz: float) -> Callable[[int], float] | None:
     """How many times as long everything took at an instant of a run as at this clock; None where the run does not say.
 
+    The host's part is taken to slow down as well, which it does not: next to a clock that fell by a quarter, that is little.
     A tenth without a note has the clock of the one before.
     """
     told = (run.get("gpu") or {}).get("sm_mhz_by_tenth") or ()

@@ -43,6 +43,7 @@ def test_what_a_host_did_is_a_reason_to_measure_again(run: dict[str, Any], reaso
 
 def test_a_late_sender_is_worse_than_an_unsteady_host_and_that_than_a_slow_one() -> None:
     runs = [a_run(pace=1.1), a_run(pace=9.0), a_run(steady=False, pace=1.0), a_run(late=True, pace=0.5)]
+    runs.insert(2, a_run())  # of which nobody can tell
     found = [Disturbance.of(run) for run in runs]
     assert found == sorted(found)
     assert len(set(found)) == len(found)
@@ -50,10 +51,18 @@ def test_a_late_sender_is_worse_than_an_unsteady_host_and_that_than_a_slow_one()
 
 @pytest.mark.parametrize(
     ("paces", "kept", "attempts"),
-    [((1.2,), 1.2, 1), ((1.9, 1.1), 1.1, 2), ((1.5, 1.3, 1.7), 1.3, 3), ((1.4, 2.0, 1.6), 1.4, 3)],
+    [
+        ((1.2,), 1.2, 1),
+        ((None,), None, 1),
+        ((1.9, 1.1), 1.1, 2),
+        ((1.5, 1.3, 1.7), 1.3, 3),
+        ((1.4, 2.0, 1.6), 1.4, 3),
+        ((1.3, None, 1.1), 1.1, 3),
+        ((1.3, None, None), 1.3, 3),
+    ],
 )
 def test_a_slow_spell_is_measured_again_and_the_fastest_attempt_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paces: tuple[float, ...], kept: float, attempts: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paces: tuple[float | None, ...], kept: float | None, attempts: int
 ) -> None:
     quick_pacing("threaded", "pull")  # once a process, in such a bed too
     left, measure = list(paces), RealBed.run
@@ -69,7 +78,9 @@ def test_a_slow_spell_is_measured_again_and_the_fastest_attempt_is_kept(
     (measured,) = report_of(tmp_path / "out")["runs"]
     assert not measured["late"], done.err
     assert (measured["queueing_us"]["pace"], measured["attempts"], left) == (kept, attempts, [])
-    assert done.err.count("times as long as in the profile; measured again") == attempts - 1
+    assert done.err.count("; measured again") == attempts - 1
+    slow = sum(pace is not None and pace > 1.25 for pace in paces[:-1])
+    assert done.err.count("times as long as in the profile; measured again") == slow
 
 
 def test_the_trace_of_a_point_is_that_of_the_attempt_that_counts(

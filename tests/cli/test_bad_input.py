@@ -166,6 +166,19 @@ def test_a_backend_that_is_not_there(workshop: Path, command: str) -> None:
     assert "wanted one of auto, onnxruntime, tensorrt" in refused(2, command, workshop / "stages", "--backend", "x")
 
 
+def test_shapes_of_an_input_that_no_stage_reads(workshop: Path) -> None:
+    message = refused(2, "build", workshop / "stages", "--min-shapes", "nosuch:1x3", "--max-shapes", "nosuch:4x3")
+    assert "name 'nosuch', which no stage reads; wanted one of " in message
+
+
+@pytest.mark.parametrize(
+    "words", [("--workspace", "8"), ("--timing-cache", "t"), ("--builder-optimization-level", "5")]
+)
+def test_what_only_tensorrt_knows_is_not_passed_over(workshop: Path, words: tuple[str, str]) -> None:
+    message = refused(2, "build", workshop / "stages", "--backend", "onnxruntime", *words)
+    assert f"{words[0]} came, for which the backend tensorrt is needed; leave it out on onnxruntime" in message
+
+
 def test_auto_says_why_it_is_not_tensorrt(workshop: Path) -> None:
     done = dvabatch("build", workshop / "stages")
     assert done.code == 0

@@ -18,6 +18,9 @@ LIBRARY = """
 NVML_CLOCK_SM = 1
 told = 2000
 
+class NVMLError(Exception):
+    pass
+
 def nvmlInit():
     pass
 
@@ -32,6 +35,8 @@ def nvmlDeviceGetClockInfo(handle, which):
     global told
     assert which == NVML_CLOCK_SM
     told -= 1
+    if told % 5 == 0:
+        raise NVMLError("not now")
     return told
 """
 
@@ -110,15 +115,19 @@ def test_where_no_clock_can_be_noted_it_is_said_why(
     assert line.endswith(reason)
 
 
-def test_who_takes_notes_ends_with_whoever_started_it(library: None) -> None:
+def test_who_takes_notes_ends_with_whoever_started_it(library: None, tmp_path: Path) -> None:
     parent = (
-        "import os, subprocess, sys\n"
+        "import os, subprocess, sys, time\n"
         "words = [sys.executable, '-m', 'dvabatch_cli.clock_notes', str(os.getpid())]\n"
-        "notes = subprocess.Popen(words, stdout=subprocess.PIPE)\n"
-        "notes.stdout.readline()\n"
+        "with open(sys.argv[1], 'w') as file:\n"  # as in use: who writes to a pipe ends with its reader anyway
+        "    notes = subprocess.Popen(words, stdout=file, stderr=subprocess.DEVNULL)\n"
+        "while not os.path.getsize(sys.argv[1]):\n"
+        "    time.sleep(0.01)\n"
         "print(notes.pid, flush=True)\n"
     )
-    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", parent, str(tmp_path / "notes")], capture_output=True, text=True, timeout=60, check=True
+    )
     pid = int(done.stdout)
     until_s = time.monotonic() + 30
     while _runs(pid) and time.monotonic() < until_s:

@@ -79,7 +79,7 @@ def test_costs_are_those_of_the_turn_in_which_the_host_was_fastest(monkeypatch: 
     def queued_ns(
         self: Driven, draft: Profile, policy: Policy, batch: int, count: int, at_once: int = 1, lane: int = 0
     ) -> float:
-        waited.append(5_000_000.0 + 1_000 * len(waited))
+        waited.append(5_000_000_000.0 + 1_000 * len(waited))
         return waited[-1]
 
     monkeypatch.setattr(Driven, "lone", lone)

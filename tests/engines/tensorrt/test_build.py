@@ -15,7 +15,7 @@ import pytest
 from engines.errors import BackendMissingError, EngineError
 from engines.tensorrt import build as building
 from engines.tensorrt.binding import tensorrt
-from engines.tensorrt.build import Layout, engine_key, layers_of, layout_of, range_of
+from engines.tensorrt.build import Layout, check_writable, engine_key, layers_of, layout_of, range_of
 from engines.tensorrt.options import Range, TensorRTOptions
 from slicer.manifest import TensorSpec
 from tests.engines.tensorrt.stand_ins import NewError, OldError
@@ -159,3 +159,13 @@ def test_without_tensorrt_the_message_says_what_to_install(monkeypatch: pytest.M
     tensorrt.cache_clear()
     with pytest.raises(BackendMissingError, match=re.escape("pip install 'dvabatch[tensorrt]'")):
         tensorrt()
+
+
+def test_a_file_of_timings_that_cannot_be_written_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "deeper" / "timings")
+    (tmp_path / "file").touch()
+    check_writable(tmp_path / "file")
+    with pytest.raises(EngineError, match=r"--timing-cache .* cannot be written: it is a folder; name a file"):
+        check_writable(tmp_path)
+    with pytest.raises(EngineError, match=f"cannot be written: {tmp_path / 'file'} takes no file; name a file"):
+        check_writable(tmp_path / "file" / "timings")

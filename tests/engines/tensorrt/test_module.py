@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engines.errors import EngineError
+from engines.errors import BackendMissingError, EngineError
 from engines.tensorrt import binding, module
 from engines.tensorrt.module import TensorRTModule
 from slicer.manifest import TensorSpec
@@ -67,8 +67,13 @@ class Silent:
 
     logger = None
 
+    memory = ""
+
     def last(self) -> str:
         return "it said so"
+
+    def of_memory(self) -> str:
+        return self.memory
 
 
 @pytest.fixture
@@ -152,3 +157,49 @@ def test_complaints_keep_the_last_words() -> None:
     complaints = binding.Complaints.__new__(binding.Complaints)
     complaints.said = ["one", "two", "three", "four"]
     assert complaints.last() == "two; three; four"
+
+
+def test_an_engine_for_which_there_is_no_memory_is_not_blamed_on_another_release(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(EngineError, match=r"cannot be loaded by .*: it said so; it was built by another release or"):
+        loaded(tmp_path, b"other")
+    monkeypatch.setattr(Silent, "memory", "; the GPU's memory ran out")
+    with pytest.raises(EngineError, match=r"cannot be loaded by .*: it said so; the GPU's memory ran out$"):
+        loaded(tmp_path, b"other")
+
+
+@pytest.mark.parametrize(
+    ("said", "warned", "last", "of_memory"),
+    [
+        ([], [], "no reason given", False),
+        ([], ["CUDA initialization failure with error: 35"], "CUDA initialization failure with error: 35", False),
+        (["a layer has no kernel"], ["lazy loading is off"], "a layer has no kernel", False),
+        (["Requested amount of GPU memory (9 bytes) could not be allocated: Out of memory"], [], None, True),
+        (["[defaultAllocator.cpp::allocate::31] Error Code 1: Cuda Runtime (OutOfMemory)"], [], None, True),
+    ],
+)
+def test_memory_that_ran_out_is_told_from_other_complaints(
+    said: list[str], warned: list[str], last: str | None, of_memory: bool
+) -> None:
+    complaints = binding.Complaints.__new__(binding.Complaints)
+    complaints.said, complaints.warned = said, warned
+    assert complaints.last() == (last or said[0])
+    advice = complaints.of_memory()
+    assert bool(advice) is of_memory
+    assert not of_memory or ("how much is free is not known" in advice and "lower --max-batch or --workspace" in advice)
+
+
+def test_a_library_that_gives_nothing_is_a_driver_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binding, "version", lambda: "tensorrt 10.7.0")
+    complaints = binding.Complaints.__new__(binding.Complaints)
+    complaints.said, complaints.warned, complaints.logger = [], ["CUDA initialization failure with error: 35"], None
+
+    def make(logger: object) -> object:
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    with pytest.raises(
+        BackendMissingError, match=r"^tensorrt 10\.7\.0 does not start on this GPU: CUDA initial.* 35; "
+    ):
+        binding.started(make, complaints)
+    assert binding.started(lambda logger: "a builder", complaints) == "a builder"
