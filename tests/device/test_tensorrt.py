@@ -12,7 +12,7 @@ from engines.cache import EngineCache
 from engines.cuda import CudaDevice
 from engines.errors import EngineError
 from tests.cli.command import dvabatch
-from tests.device.tiny import POLICIES, WHY, tiny_config
+from tests.device.tiny import POLICIES, POLICIES_OF_LENGTHS, WHY, tiny_bert_config, tiny_config
 
 pytestmark = pytest.mark.skipif(bool(WHY), reason=f"no GPU to test on: {WHY}")
 
@@ -40,6 +40,34 @@ def test_answers_of_every_policy_are_those_of_the_cpu(
     assert report["correctness"]["checked"] == len(report["runs"]) * 200
     assert report["correctness"]["max_rel_error"] <= tolerance
     assert all(bool(run["graphs"]["hits"]) == graphs for run in report["runs"])
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("fp16", 2e-2)])
+def test_answers_to_queries_of_every_length_are_those_of_the_cpu(
+    tmp_path: Path, precision: str, tolerance: float
+) -> None:
+    made = tiny_bert_config(tmp_path, precision=precision)
+    done = dvabatch("bench", made, "-o", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["engine"]["backend"] == "tensorrt", done.err
+    assert {run["policy"]["scheduler_type"] for run in report["runs"]} == {
+        policy["scheduler_type"] for policy in POLICIES_OF_LENGTHS
+    }
+    assert report["correctness"]["checked"] == len(report["runs"]) * 200
+    assert report["correctness"]["max_rel_error"] <= tolerance
+
+
+def test_a_stage_that_fails_fails_its_own_queries_and_no_answer_is_wrong(tmp_path: Path) -> None:
+    made = tiny_config(tmp_path, faults=[{"kind": "fail", "stage": 1, "rate": 0.1}])
+    done = dvabatch("bench", made, "--set", "checks.error_limit=0.9", "-o", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["engine"]["backend"] == "tensorrt", done.err
+    for run in report["runs"]:
+        counts = run["counts"]
+        assert counts["failed"] > 0 < counts["completed"]
+        assert counts["failed"] + counts["completed"] == counts["offered"]
+        assert run["faults"]["injected"]["fail"] > 0
+        assert run["correctness"]["passed"]
 
 
 def test_a_second_build_is_found_in_the_cache(tmp_path: Path) -> None:
