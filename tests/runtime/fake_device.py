@@ -56,7 +56,7 @@ class FakeStream:
         self.did: set[str] = set()  # what it has been asked for, of stages and transfers
 
     def put(self, work: Work) -> None:
-        self._device.asked()
+        self._device.asked(self)
         if self._captured is not None:
             self._captured.append(work)
         else:
@@ -81,7 +81,7 @@ class FakeStream:
 
     def wait(self, event: FakeEvent) -> None:
         """For what was laid last when this was said, as CUDA does."""
-        self._device.asked()
+        self._device.asked(self)
         number = event.laid
         if number:
             self.entries.append((lambda: number in event.came, lambda: None))
@@ -106,7 +106,7 @@ class FakeStream:
 
 class FakeDevice:
     """`room_bytes` is all the memory there is; `broken_after` is how many pieces of work run before the device fails, and
-    `deaf_after` how many it is asked for; `most_graphs` is how many have room."""
+    `deaf_after` how many it is asked for; `most_graphs` is how many have room, and `refuses` what streams raise, by number."""
 
     name = "fake"
 
@@ -117,10 +117,12 @@ class FakeDevice:
         broken_after: int | None = None,
         deaf_after: int | None = None,
         most_graphs: int | None = None,
+        refuses: Mapping[int, EngineError] | None = None,
     ) -> None:
         self._random = random.Random(seed)
         self._deaf_after = deaf_after
         self._most_graphs = most_graphs
+        self._refuses = refuses or {}
         self._graphs: weakref.WeakSet[FakeGraph] = weakref.WeakSet()
         self._room = room_bytes
         self._broken_after = broken_after
@@ -161,8 +163,11 @@ class FakeDevice:
         """Somebody else takes all memory but so much."""
         self._room = free_bytes
 
-    def asked(self) -> None:
+    def asked(self, stream: FakeStream) -> None:
         """Something is put on a stream."""
+        refusal = self._refuses.get(self._streams.index(stream))
+        if refusal is not None:
+            raise refusal
         if self._deaf_after is not None:
             self._deaf_after -= 1
             if self._deaf_after < 0:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dvabatch.batching.commands import Copy
 from dvabatch.batching.history import History
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine, Policy
@@ -28,6 +27,7 @@ from dvabatch.runtime.polling import PollingDriver
 from dvabatch.runtime.shapes import lay_out_modules
 from dvabatch.runtime.trace import Recorder, retrace
 from engines.base import Array, StageEngine
+from engines.device import DeviceError
 from engines.errors import EngineError
 from tests.engines.tiny import Tiny, images
 from tests.laws.random_policy import RandomPolicy
@@ -297,24 +297,11 @@ def test_a_device_that_fails_when_it_is_asked_for_something_is_lost_as_one_that_
     assert all(polled.answers[query]["answer"].tolist() == [query, STAGES] for query in done)
 
 
-@pytest.mark.parametrize("refused", ["deaf", "full"])
-def test_rows_that_cannot_be_moved_answer_nobody(refused: str) -> None:
-    run = tokens(POLICIES["OPERATOR_DVA"])
-    moved = DeviceTable.copy
-
-    def copy(table: DeviceTable, command: Copy) -> int:
-        if refused == "full":
-            run.device.fill(0)
-            table._memory[command.target.buffer_set].clear()  # as in a set that was never used
-        else:
-            run.device._deaf_after = 0
-        return moved(table, command)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DeviceTable, "copy", copy)
-        polled = run.pull([0] * 40)
-    assert polled.launcher.lost is not None
-    assert polled.launcher.lost.startswith("rows could not be moved: ")
+@pytest.mark.parametrize("error", [DeviceError("it fell off the bus"), EngineError("4096 bytes, 0 are free")])
+def test_rows_that_cannot_be_moved_answer_nobody(error: EngineError) -> None:
+    """The first stream of all is the one on which the table moves rows."""
+    polled = tokens(POLICIES["OPERATOR_DVA"], device=FakeDevice(refuses={0: error})).pull([0] * 40)
+    assert polled.launcher.lost == f"rows could not be moved: {error}"
     done = polled.ended(Outcome.COMPLETED)
     assert all(polled.answers[query]["answer"].tolist() == [query, STAGES] for query in done)
     assert len(done) < 40
