@@ -36,7 +36,7 @@ def range_of(tensor: TensorSpec, made_for: int, options: TensorRTOptions) -> Ran
     if "?" in names or (names and not options.lengths):
         raise EngineError(
             f"input {tensor.name!r} has shape {list(tensor.shape)}: say which lengths there are (--lengths, or "
-            "preferred_seq_len in a config), or its shapes with --min-shapes, --opt-shapes and --max-shapes"
+            "preferred_seq_len in a config), or its shapes with --min-shapes, --opt-shapes and --max-shapes of `dvabatch build`"
         )
     lengths = sorted(options.lengths) or [1]
 

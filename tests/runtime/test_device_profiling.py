@@ -8,6 +8,7 @@ import pytest
 
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Policy
+from dvabatch.batching.place import Place
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler, rising, warmed
@@ -15,7 +16,7 @@ from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.driven import Crowded, Driven, Lone
 from dvabatch.runtime.profiling import ProfileRun
 from dvabatch.runtime.shapes import lay_out_modules
-from tests.runtime.fake_device import FakeDevice, FakeModule
+from tests.runtime.fake_device import FakeDevice, FakeExecutor, FakeModule
 from tests.runtime.rig import quick_table, token_of
 
 EFFORT = DeviceEffort(budget_s=0.0005, rounds=1, queries=6, cycles=6, launches=20, light_s=0.0)
@@ -139,6 +140,34 @@ def test_warming_up_captures_every_size_of_every_set_once() -> None:
     launcher.graphs.forget_counts()
     list(warmed(launcher, limits))
     assert launcher.graphs.misses == 0
+
+
+def test_without_graphs_all_that_runs_is_made_beforehand() -> None:
+    made: list[int] = []
+
+    class Counting(FakeModule):
+        def executor(self, arena: int) -> FakeExecutor:
+            made.append(arena)
+            return super().executor(arena)
+
+    limits = Limits(STAGES, MAX_BATCH, buffer_sets=3, executors_per_stage=2)
+    _, tables = quick_table(STAGES, MAX_BATCH, [])
+    device, modules = FakeDevice(), [Counting(table) for table in tables]
+    examples = [{name: rows[None] for name, rows in token_of(0, None).items()}]
+    table = DeviceTable(device, lay_out_modules(modules, examples, ["answer"]), limits.buffer_sets, MAX_BATCH)
+    launcher = DeviceLauncher(device, modules, table, graphs=0)
+    assert next(warmed(launcher, limits)) == "making contexts, set 1 of 3"
+    list(warmed(launcher, limits))
+    tracks = limits.buffer_sets + launcher.more_tracks
+    assert (len(made), len(set(made))) == (
+        tracks * STAGES,
+        tracks,
+    )  # a context a stage; the stages of a track share memory
+    before = len(made)
+    for index in range(tracks):
+        launcher.repeat(index, 0, STAGES - 1, Place(index % 3, 0, MAX_BATCH), 0)
+    assert len(made) == before
+    assert len(launcher.graphs) == 0
 
 
 def test_no_more_graphs_are_kept_than_were_there_when_memory_ran_low() -> None:
