@@ -393,7 +393,7 @@ def warmed(launcher: DeviceLauncher, limits: Limits) -> Iterator[str]:
             for size in range(1, sizes + 1):
                 if graphs.room and not launcher.spans.has_room:
                     yield f"{len(graphs)} graphs fill the room there is: others take the place of these in the run"
-                    graphs.keep_to(len(graphs))
+                    graphs.room = len(graphs)
                     return
                 prepare(lane, size)
     launcher.spans.capturing = False

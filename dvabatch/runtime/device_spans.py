@@ -87,7 +87,7 @@ class Spans:
         try:
             self._graphs.add(key, lambda: track.stream.capture(work))
         except RoomError:
-            self._graphs.keep_to(len(self._graphs))
+            self._graphs.room = len(self._graphs)
 
     def _in_place(self, track: Track, first: int, last: int, place: Place, lane: int) -> None:
         table, layout = self._table, self._table.layout

@@ -41,10 +41,6 @@ class Graphs:
                 self._graphs.popitem(last=False)
             self._graphs[key] = capture()
 
-    def keep_to(self, room: int) -> None:
-        """From here on, no more than so many are kept at a time."""
-        self.room = room
-
     def forget_counts(self) -> None:
         """Counts from here on."""
         self.hits = self.misses = 0

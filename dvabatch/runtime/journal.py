@@ -68,9 +68,8 @@ class Journal:
         self.span_ns = 0
         self.decision_ns = array("q")
         self.queueing_ns = array("q")  # by launch
-        self._queued = array(
-            "b"
-        )  # by launch: through how many stages; 0: it does not bring one row to the first of its set
+        # By launch: through how many stages it went; 0 where it did not bring one row to the beginning of its set.
+        self._queued = array("b")
 
     @property
     def count(self) -> int:

@@ -35,9 +35,8 @@ def test_a_host_goes_by_what_queueing_launches_took_in_a_run() -> None:
     assert host_pace({}, costs) == 1.0
     assert host_pace({"queueing_us": {"whole": 60.0, "first": None}}, costs) == 1.5
     assert host_pace({"queueing_us": {"whole": 60.0, "first": 5.0}}, costs) == 1.0
-    assert (
-        host_pace({"queueing_us": {"whole": 20.0, "first": None}}, costs) == 1.0
-    )  # a thread that never rests, no faster host
+    # A thread that never rests is no faster host.
+    assert host_pace({"queueing_us": {"whole": 20.0, "first": None}}, costs) == 1.0
     assert host_pace({"queueing_us": {"whole": 60.0, "first": 5.0}}, Costs(100_000)) == 1.0
 
 

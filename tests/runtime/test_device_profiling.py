@@ -159,10 +159,7 @@ def test_without_graphs_all_that_runs_is_made_beforehand() -> None:
     assert next(warmed(launcher, limits)) == "making contexts, set 1 of 3"
     list(warmed(launcher, limits))
     tracks = limits.buffer_sets + launcher.more_tracks
-    assert (len(made), len(set(made))) == (
-        tracks * STAGES,
-        tracks,
-    )  # a context a stage; the stages of a track share memory
+    assert (len(made), len(set(made))) == (tracks * STAGES, tracks)  # the contexts of a track share its memory
     before = len(made)
     for index in range(tracks):
         launcher.repeat(index, 0, STAGES - 1, Place(index % 3, 0, MAX_BATCH), 0)
