@@ -18,6 +18,7 @@ from dvabatch_cli.app import app
 from dvabatch_cli.build import check_backend, lengths_of
 from dvabatch_cli.config import config_of
 from dvabatch_cli.console import one_message, out, print_json, say_next, speaker
+from dvabatch_cli.errors import CommandError
 from dvabatch_cli.facts import profile_facts
 from dvabatch_cli.gpu import backend_of, prepare_on, profile_on
 from dvabatch_cli.ground import Ground
@@ -62,6 +63,10 @@ def profile(
         options = TensorRTOptions(precision, max_batch, lengths_of(lengths))
         graphs = 0 if no_cuda_graph else ROOM_FOR_GRAPHS
         chosen = backend_of(backend, say)
+        if no_cuda_graph and chosen != "tensorrt":
+            raise CommandError(
+                f"--no-cuda-graph came, for which the backend tensorrt is needed; leave it out on {chosen}"
+            )
         prepared = prepare_on(chosen, check_stages(folder), options, threads=threads, graphs=graphs, say=say)
         config = config_of(
             {

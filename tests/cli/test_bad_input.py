@@ -15,6 +15,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from dvabatch.reporting.lock import ResultsLock
+from dvabatch.runtime.device_launcher import ROOM_FOR_GRAPHS
+from dvabatch_cli.errors import CommandError
 from tests.cli.command import (
     LOAD,
     NORMAL,
@@ -177,6 +179,27 @@ def test_shapes_of_an_input_that_no_stage_reads(workshop: Path) -> None:
 def test_what_only_tensorrt_knows_is_not_passed_over(workshop: Path, words: tuple[str, str]) -> None:
     message = refused(2, "build", workshop / "stages", "--backend", "onnxruntime", *words)
     assert f"{words[0]} came, for which the backend tensorrt is needed; leave it out on onnxruntime" in message
+
+
+def test_graphs_that_nobody_captures_cannot_be_left_out(workshop: Path) -> None:
+    message = refused(2, "profile", workshop / "stages", "--backend", "onnxruntime", "--no-cuda-graph")
+    assert "--no-cuda-graph came, for which the backend tensorrt is needed; leave it out on onnxruntime" in message
+
+
+@pytest.mark.parametrize(("words", "graphs"), [((), ROOM_FOR_GRAPHS), (("--no-cuda-graph",), 0)])
+def test_a_profile_without_graphs_is_one_of_engines_without_graphs(
+    workshop: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], graphs: int
+) -> None:
+    asked: list[int] = []
+
+    def prepare(*_: Any, graphs: int, **__: Any) -> None:
+        asked.append(graphs)
+        raise CommandError("that is all")
+
+    monkeypatch.setattr("dvabatch_cli.profile.backend_of", lambda *_: "tensorrt")
+    monkeypatch.setattr("dvabatch_cli.profile.prepare_on", prepare)
+    assert "that is all" in refused(2, "profile", workshop / "stages", *words)
+    assert asked == [graphs]
 
 
 def test_auto_says_why_it_is_not_tensorrt(workshop: Path) -> None:

@@ -6,12 +6,24 @@ import gc
 import sys
 
 import pytest
+import typer
 
 from dvabatch.batching.limits import Limits
-from dvabatch.runtime.shapes import lay_out
+from dvabatch.batching.machine import Machine
+from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.policies.policy import Normal
+from dvabatch.runtime.arrivals import PullArrivals
+from dvabatch.runtime.device_launcher import DeviceLauncher
+from dvabatch.runtime.device_table import DeviceTable
+from dvabatch.runtime.journal import Journal
+from dvabatch.runtime.observers import JournalObserver
+from dvabatch.runtime.shapes import lay_out, lay_out_modules
 from dvabatch.runtime.table import table_stages
 from dvabatch.runtime.tensors import TensorTable
-from dvabatch_cli.sites import HostSite, undisturbed
+from dvabatch_cli.console import one_message
+from dvabatch_cli.errors import Exit
+from dvabatch_cli.sites import GpuSite, HostSite, undisturbed
+from tests.runtime.fake_device import FakeDevice, FakeModule
 from tests.runtime.rig import token_of
 
 
@@ -38,3 +50,31 @@ def test_a_run_finds_no_old_garbage_and_leaves_the_interpreter_as_it_was() -> No
         raise KeyboardInterrupt
     assert gc.get_freeze_count() == 0
     assert sys.getswitchinterval() == before_s
+
+
+@pytest.mark.parametrize("deaf_after", [None, 0])
+def test_a_gpu_that_was_lost_ends_the_command_with_one_message(
+    capsys: pytest.CaptureFixture[str], deaf_after: int | None
+) -> None:
+    profile, stages = table_stages({"stages": [{"latency_ms": {"1": 0.01}}] * 2})
+    examples = [{name: rows[None] for name, rows in token_of(0, None).items()}]
+    device, modules = FakeDevice(deaf_after=deaf_after), [FakeModule(stage) for stage in stages]
+    table = DeviceTable(device, lay_out_modules(modules, examples, ["answer"]), 1, 1)
+    site = GpuSite(DeviceLauncher(device, modules, table), table, profile)
+    driver = site.driver(Machine(Limits(2, 1), profile, Normal(FillOrWait(1, 0, 1))), JournalObserver(Journal(3)))
+
+    def drive() -> None:
+        with one_message(), site.starter(driver, token_of, {}) as starter:
+            driver.run(starter, PullArrivals([0, 0, 0], None))
+
+    if deaf_after is None:
+        drive()
+    else:
+        with pytest.raises(typer.Exit) as ended:
+            drive()
+        assert ended.value.exit_code == Exit.ENVIRONMENT
+        said = capsys.readouterr().err
+        assert said.startswith(
+            "dvabatch: the GPU was lost: the device fell off the bus; what was measured before is kept"
+        )
+        assert said.endswith("then go on with --resume\n")
