@@ -88,13 +88,12 @@ def build(
             print_json({label: _facts(engine) for label, engine in zip(labels, engines, strict=True)})
         else:
             out.print(_table(prepared.manifest.name, labels, engines))
-        asked = [
-            *(["--backend", backend] if backend != "auto" else []),
-            *(["--precision", precision] if precision != "fp32" else []),
-            *(["--max-batch", str(max_batch)] if max_batch != 32 else []),
-            *(["--lengths", lengths] if lengths else []),
-        ]
-        say_next(" ".join(["dvabatch", "profile", str(folder), *asked]), as_json)
+        usual = TensorRTOptions()
+        asked = f" --backend {backend}" * (backend != "auto")
+        asked += f" --precision {precision}" * (precision != usual.precision)
+        asked += f" --max-batch {max_batch}" * (max_batch != usual.max_batch)
+        asked += f" --lengths {lengths}" * (lengths is not None)
+        say_next(f"dvabatch profile {folder}{asked}", as_json)
 
 
 def check_backend(backend: str) -> None:

@@ -202,9 +202,15 @@ def test_a_profile_without_graphs_is_one_of_engines_without_graphs(
     assert asked == [graphs]
 
 
+def test_what_was_asked_of_a_build_is_asked_of_the_profile_that_follows(workshop: Path) -> None:
+    done = dvabatch("build", workshop / "stages", "--backend", "onnxruntime", "--max-batch", 4)
+    assert done.err.rstrip().endswith(f"profile {workshop / 'stages'} --backend onnxruntime --max-batch 4")
+
+
 def test_auto_says_why_it_is_not_tensorrt(workshop: Path) -> None:
     done = dvabatch("build", workshop / "stages")
     assert done.code == 0
+    assert done.err.rstrip().endswith(f"Next: dvabatch profile {workshop / 'stages'}")
     (line,) = [line for line in done.err.splitlines() if line.startswith("backend ")]
     assert line.startswith("backend onnxruntime, not tensorrt: ")
     assert "pip install 'dvabatch[tensorrt]'" in line
