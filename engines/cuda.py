@@ -40,6 +40,7 @@ class CudaDevice:
         try:
             cuda.init()
             self._device = cuda.Device(self._index)
+            self._outside = self._current()
             self._context = self._device.retain_primary_context()
             self._context.push()
         except cuda.Error as error:
@@ -62,6 +63,14 @@ class CudaDevice:
             self._kept.clear()
             self._context.pop()
             self._context.detach()
+            # To release a primary context PyCUDA makes it current, and it stays so.
+            if self._current() != self._outside:
+                self._bindings.cuCtxPopCurrent()
+
+    def _current(self) -> int:
+        """The context that this thread is in, by its handle; 0 in none."""
+        (context,) = _check(self._bindings.cuCtxGetCurrent())
+        return int(context)
 
     @property
     def name(self) -> str:

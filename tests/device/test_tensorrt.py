@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engines.cache import EngineCache
-from engines.cuda import CudaDevice
+from engines.cuda import CudaDevice, _graphs_of_bindings
 from engines.errors import EngineError
 from tests.cli.command import dvabatch
 from tests.device.tiny import POLICIES, POLICIES_OF_LENGTHS, WHY, tiny_bert_config, tiny_config
@@ -107,3 +107,4 @@ def test_a_context_is_left_behind_by_nobody() -> None:
             stream.download(host, address)
             stream.synchronize()
             assert (host == 7).all()
+        assert int(_graphs_of_bindings().cuCtxGetCurrent()[1]) == 0
