@@ -91,14 +91,20 @@ class PayloadPool:
         self.size = len(next(iter(self._pool.values())))
         for array in self._pool.values():
             array.setflags(write=False)
-        self._rows: dict[tuple[str, int, int | None], Array] = {}  # given out so far, by place in the pool and length
+        # Given out so far, by place in the pool and length: arrays, and whole payloads.
+        self._rows: dict[tuple[str, int, int | None], Array] = {}
+        self._given: dict[tuple[int, int | None], Mapping[str, Array]] = {}
 
-    def row(self, index: int, length: int | None = None) -> dict[str, Array]:
+    def row(self, index: int, length: int | None = None) -> Mapping[str, Array]:
         """The inputs of request `index` without batch axis, read-only; sequence axes have exactly `length`.
 
-        The same array comes each time that its turn comes again, at the same length: who takes it may know it again.
+        The same arrays come each time that their turn comes again, at the same length: who takes them may know them again.
         """
-        return {name: self._one(spec, index, length) for name, spec in self._inputs.items()}
+        key = index % self.size, length
+        row = self._given.get(key)
+        if row is None:
+            row = self._given[key] = {name: self._one(spec, index, length) for name, spec in self._inputs.items()}
+        return row
 
     def move(self, place: Callable[[Array], Array]) -> None:
         """Lays the pool elsewhere: `place` gives a copy of an array, in memory of its choice."""
@@ -107,6 +113,7 @@ class PayloadPool:
             array.setflags(write=False)
         self._pool = moved
         self._rows.clear()
+        self._given.clear()
 
     def _one(self, spec: InputSpec, index: int, length: int | None) -> Array:
         if None not in spec.shape:

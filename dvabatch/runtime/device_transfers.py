@@ -12,15 +12,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from dvabatch.batching.commands import Launch
+from dvabatch.runtime.device_payloads import KnownPayloads
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.device_tracks import Track
-from dvabatch.runtime.padding import fill_row, narrowed
 from engines.base import Array
 from engines.device import Device, Event, Stream
 
-_PAYLOADS = 4096  # whose addresses are kept
-_FITTED = 1 << 15  # payloads whose rows are kept as they go to the device: those of a pool at every length
-_FITTED_BYTES = 1 << 12  # of a row that is: 128 MiB of them at the most
 _BRIEF_BYTES = 1 << 18  # of answers: ten microseconds at 26 GB/s, little beside an event and a wait between two streams
 
 
@@ -32,10 +29,7 @@ class Transfers:
         self._table = table
         self._stream, self._uploaded = device.stream(), device.event()
         self._pinned: list[tuple[int, int, Array]] = []  # page-locked payloads: first byte, behind the last, the memory
-        self._addresses: dict[int, tuple[Array, int | None]] = {}  # by id: a pool gives the same arrays again and again
-        self._fitted: dict[
-            tuple[int, int, str], tuple[Array, Array]
-        ] = {}  # by id, lane, input: a payload, and its whole row
+        self._known: dict[int, KnownPayloads] = {}  # by lane
         self._payload: Callable[[int], Mapping[str, Array] | None] = lambda _: None
         self._pads: Mapping[str, float] = {}
 
@@ -43,7 +37,7 @@ class Transfers:
         """`payload(query_id)` gives a query's inputs, one row each, unpadded, or None if it was cancelled meanwhile; `pads`
         what fills their rows up."""
         if pads != self._pads:
-            self._fitted.clear()
+            self._known.clear()
         self._payload, self._pads = payload, pads
 
     def pin(self, array: Array) -> Array:
@@ -53,6 +47,7 @@ class Transfers:
         pinned[...] = array
         first = _address(room)
         self._pinned.append((first, first + room.nbytes, room))
+        self._known.clear()  # what was staged so far may lie there
         return pinned
 
     def upload(self, launch: Launch, track: Track) -> None:
@@ -64,8 +59,11 @@ class Transfers:
         stream = self._stream if track.flights else track.stream
         self._table.settle(stream)
         payloads = [self._payload(query_id) for query_id in launch.query_ids]
-        for name in self._table.layout.inputs:
-            self._upload(stream, launch, name, [None if payload is None else payload[name] for payload in payloads])
+        known = self._known_of(launch.lane)
+        known.make_room(len(payloads))
+        found = [None if payload is None else known.places(payload) for payload in payloads]
+        for index, name in enumerate(self._table.layout.inputs):
+            self._upload(stream, launch, index, name, known, found, payloads)
         if track.flights:
             self.seal(track)
 
@@ -86,49 +84,54 @@ class Transfers:
             stream.download(rows, self._table.address(launch.place, launch.lane, name))
         stream.record(done)
 
-    def _upload(self, stream: Stream, launch: Launch, name: str, values: list[Array | None]) -> None:
+    def _upload(
+        self,
+        stream: Stream,
+        launch: Launch,
+        index: int,
+        name: str,
+        known: KnownPayloads,
+        found: list[list[int] | None],
+        payloads: list[Mapping[str, Array] | None],
+    ) -> None:
+        """Queues one input, number `index`: neighbours at one call. `found` is where known payloads are."""
         table, place, lane = self._table, launch.place, launch.lane
-        spec = table.layout.rows[lane][name]
-        target, row_bytes = table.address(place, lane, name), spec.bytes
+        target, row_bytes = table.address(place, lane, name), table.layout.rows[lane][name].bytes
         staged: Array | None = None
-        staged_at, was_staged = 0, False
+        staged_at, numbers = 0, [-1 if places is None else ~places[index] for places in found]
+        if min(numbers) >= 0:  # all of them are kept
+            staged = table.rows(place, lane, (name,))[name]
+            np.take(known.kept(name), numbers, axis=0, out=staged, mode="clip")
+            stream.upload(target, staged.reshape(-1).view(np.uint8))
+            return
+        was_staged = False
         first, source, behind = 0, 0, 0  # a run of rows: where it begins, where it comes from and ends there
-        for row, value in enumerate(values):
-            fits = value is not None and value.shape == spec.shape and value.dtype == spec.dtype
-            address = self._pinned_at(value) if fits and value is not None else None
+        for row, (places, payload) in enumerate(zip(found, payloads, strict=True)):
+            address: int | None = None
+            if places is None:
+                address = None if payload is None else known.address(name, payload[name])
+            elif places[index] >= 0:
+                address = places[index]
+            is_staged = address is None
             if address is None:
                 if staged is None:
                     staged = table.rows(place, lane, (name,))[name]
                     staged_at = _address(staged)
-                self._stage(staged[row], value, lane, name)
+                if payload is None:
+                    staged[row] = 0  # nobody waits for the answer any more
+                elif places is None:
+                    known.fill(staged[row], payload[name], name)
+                else:
+                    staged[row] = known.kept(name)[~places[index]]
                 address = staged_at + row * row_bytes
-            # Staged rows never follow pinned ones: they are other memory, wherever that lies.
-            if row == 0 or address != behind or (address == staged_at + row * row_bytes) != was_staged:
+            # Staged rows never follow page-locked payloads: they are other memory, wherever that lies.
+            if row == 0 or address != behind or is_staged != was_staged:
                 if row:
                     stream.upload(target + first * row_bytes, self._bytes_at(source, behind, staged))
                 first, source = row, address
             behind = address + row_bytes
-            was_staged = address == staged_at + row * row_bytes
+            was_staged = is_staged
         stream.upload(target + first * row_bytes, self._bytes_at(source, behind, staged))
-
-    def _stage(self, row: Array, value: Array | None, lane: int, name: str) -> None:
-        """A payload in its host row, of the device's type and filled up; zeros where nobody waits for the answer any more.
-
-        A small one that cannot change is fitted once: to fill up every row anew costs more than the device takes for it.
-        """
-        if value is None:
-            row[...] = 0
-            return
-        key = id(value), lane, name
-        known = self._fitted.get(key)
-        if known is not None and known[0] is value:
-            row[...] = known[1]
-            return
-        fill_row(row, narrowed(value, row.dtype, name), self._pads.get(name, 0), name)
-        if row.nbytes <= _FITTED_BYTES and not value.flags.writeable:
-            if len(self._fitted) >= _FITTED:
-                self._fitted.clear()
-            self._fitted[key] = value, row.copy()
 
     def _bytes_at(self, first: int, behind: int, staged: Array | None) -> Array:
         """Page-locked memory as bytes: of a pinned payload, or of the place's host rows."""
@@ -141,20 +144,19 @@ class Transfers:
 
     def _pinned_at(self, value: Array) -> int | None:
         """The address of a page-locked payload."""
-        if not self._pinned:
+        if not self._pinned or not value.flags.c_contiguous:
             return None
-        known = self._addresses.get(id(value))
-        if known is not None and known[0] is value:
-            return known[1]
-        found = None
-        if value.flags.c_contiguous:
-            address = _address(value)
-            if any(start <= address and address + value.nbytes <= end for start, end, _ in self._pinned):
-                found = address
-        if len(self._addresses) >= _PAYLOADS:  # those of a client that sends ever new ones
-            self._addresses.clear()
-        self._addresses[id(value)] = value, found
-        return found
+        address = _address(value)
+        pinned = any(start <= address and address + value.nbytes <= end for start, end, _ in self._pinned)
+        return address if pinned else None
+
+    def _known_of(self, lane: int) -> KnownPayloads:
+        known = self._known.get(lane)
+        if known is None:
+            rows = self._table.layout.rows[lane]
+            inputs = {name: rows[name] for name in self._table.layout.inputs}
+            known = self._known[lane] = KnownPayloads(inputs, self._pinned_at, self._pads)
+        return known
 
 
 def _address(array: Array) -> int:

@@ -13,7 +13,7 @@ from dvabatch.batching.limits import Limits
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
-from dvabatch.runtime import device_transfers, padding
+from dvabatch.runtime import device_payloads, padding
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.driven import Driven
@@ -85,7 +85,7 @@ def test_payloads_that_are_shorter_than_their_lane_are_filled_up_once_as_in_a_ru
         filled.append(name)
         padding.fill_row(row, value, pad, name)
 
-    monkeypatch.setattr(device_transfers, "fill_row", fill_row)
+    monkeypatch.setattr(device_payloads, "fill_row", fill_row)
     runs, profile = driven((8,), length=5)
     for _ in range(2):
         runs.done_ns(profile, Normal(FillOrWait(4, 0, 1)), 4, [0] * 40)

@@ -16,7 +16,7 @@ from dvabatch.batching.operations import Operation
 from dvabatch.batching.place import Place
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.view import View
-from dvabatch.runtime import device_transfers, padding
+from dvabatch.runtime import device_payloads, device_transfers, padding
 from dvabatch.runtime.arrivals import PullArrivals
 from dvabatch.runtime.device_faults import FaultyDevice
 from dvabatch.runtime.device_launcher import DeviceLauncher
@@ -221,7 +221,7 @@ def test_payloads_that_cannot_change_are_filled_up_once_for_each_lane(
         filled.append((int(value[0, 0]), row.shape))
         padding.fill_row(row, value, pad, name)
 
-    monkeypatch.setattr(device_transfers, "fill_row", fill_row)
+    monkeypatch.setattr(device_payloads, "fill_row", fill_row)
     for row in pool:
         row.setflags(write=not frozen)
     lengths = [len(pool[query % 5]) for query in range(60)]
@@ -232,6 +232,18 @@ def test_payloads_that_cannot_change_are_filled_up_once_for_each_lane(
         assert answer["answer"][: lengths[query]].tolist() == [[query % 5, STAGES]] * lengths[query]
     assert len(polled.answers) == 60
     assert (len(filled) == len(set(filled))) is frozen
+
+
+@pytest.mark.parametrize("most", [1, 5, 9])
+def test_more_payloads_than_are_kept_answer_for_nobody_else(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_payloads, "_MOST", most)
+    pool = [token_of(query)["query"] for query in range(20)]
+    for row in pool:
+        row.setflags(write=False)
+    run = tokens(POLICIES["LOAD_DVA"])
+    run.payload = lambda query_id: {"query": pool[query_id * 7 % 20]}
+    polled = run.pull(arrivals(120))
+    assert {q: a["answer"].tolist() for q, a in polled.answers.items()} == {q: [q * 7 % 20, STAGES] for q in range(120)}
 
 
 def test_a_refused_launch_fails_its_own_queries_alone() -> None:
