@@ -7,7 +7,7 @@ from typing import Any
 from dvabatch_cli.config import Config
 from dvabatch_cli.ground import Ground
 
-_OPTIONAL_COSTS = ("launch_busy_us", "boundary_busy_us", "queueing_us", "first_queueing_us")
+_REPORTED = ("transfer_us_per_row", "wake_us")  # costs that a report names whatever they are, and a table does not
 
 
 def model_facts(ground: Ground) -> dict[str, Any] | None:
@@ -61,7 +61,6 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
     """The report's `profile`."""
     profile = ground.profile
     costs = profile.costs
-    bounce_us, bounce_us_per_row = costs.bounce_ns / 1e3, costs.bounce_ns_per_row / 1e3
     table = profile.to_table()
     whole = {
         str(length): {f"{size:g}": ms for size, ms in curve.points}
@@ -87,11 +86,8 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
             for stage, curves in enumerate(lane)
         ],
         "batch_sizes": [int(size) for size, _ in profile.curves[0][0].latency_ms.points],
-        "launch_us": costs.launch_ns / 1e3,
-        "boundary_us": costs.boundary_ns / 1e3,
-        "copy_us_per_row": costs.copy_ns_per_row / 1e3,
-        "transfer_us_per_row": costs.transfer_ns_per_row / 1e3,
-        "wake_us": costs.wake_ns / 1e3,
+        **dict.fromkeys(_REPORTED, 0.0),
+        **costs.table_us(),
         "one_host": costs.one_host,
         "cores": costs.cores or None,
         "slowdown": table.get("slowdown"),
@@ -99,6 +95,4 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
         "whole": whole.get("None", whole) or None,
         "slicing_tax": dict(ground.slicing_tax) or None,
         "capacity_rps": ground.capacity_rps,
-        **({"bounce_us": bounce_us, "bounce_us_per_row": bounce_us_per_row} if bounce_us or bounce_us_per_row else {}),
-        **{key: table[key] for key in _OPTIONAL_COSTS if key in table},
     }

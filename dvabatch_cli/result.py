@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import NS_PER_MS, Profile
@@ -42,11 +43,19 @@ class Result:
 
 def queueing_us_of(journal: Journal, profile: Profile) -> dict[str, float | None]:
     """For how long queueing a launch kept the driver's thread: in general, and what is usual of launches of one row that begin
-    their buffer set, of the whole model and of its first stage alone. `pace`: how many times as long as in the profile these
-    took."""
+    their buffer set, of the whole model and of its first stage alone. `pace`: how many times as long as in the profile those
+    took that begin their set, whatever their rows."""
 
-    def usual_of_ns(stages: int) -> float | None:
-        found = journal.queueing_of_ns(stages)
+    def usual_of_ns(of: Mapping[int, NDArray[np.int64]]) -> float | None:
+        return usual_ns(of[1]) if 1 in of and len(of[1]) >= _FEWEST else None
+
+    def pace_of(of: Mapping[int, NDArray[np.int64]], *, first_alone: bool) -> float | None:
+        known = [
+            took_ns * slowness
+            for rows, took_ns in of.items()
+            if (slowness := profile.costs.pace_of(1.0, rows, first_alone=first_alone)) is not None
+        ]
+        found = np.concatenate(known) if known else np.empty(0)
         return usual_ns(found) if len(found) >= _FEWEST else None
 
     def us(took_ns: float | None) -> float | None:
@@ -55,14 +64,14 @@ def queueing_us_of(journal: Journal, profile: Profile) -> dict[str, float | None
     if not len(journal.queueing_ns):
         return dict.fromkeys(("p50", "p99", "whole", "first", "pace"))
     p50_ns, p99_ns = np.percentile(journal.queueing_ns, (50, 99)).tolist()
-    whole_ns, first_ns = usual_of_ns(profile.stages), usual_of_ns(1) if profile.stages > 1 else None
-    pace = profile.costs.pace_of(whole_ns, first_ns)
+    whole, first = journal.queueing_of_ns(profile.stages), journal.queueing_of_ns(1) if profile.stages > 1 else {}
+    paces = [pace for pace in (pace_of(whole, first_alone=False), pace_of(first, first_alone=True)) if pace is not None]
     return {
         "p50": us(p50_ns),
         "p99": us(p99_ns),
-        "whole": us(whole_ns),
-        "first": us(first_ns),
-        "pace": None if pace is None else round(pace, 4),
+        "whole": us(usual_of_ns(whole)),
+        "first": us(usual_of_ns(first)),
+        "pace": round(sum(paces) / len(paces), 4) if paces else None,
     }
 
 

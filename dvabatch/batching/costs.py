@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
+
+# A latency table's keys, in microseconds, and the costs that they hold.
+COSTS_US: Final[Mapping[str, str]] = {
+    "launch_us": "launch_ns",
+    "boundary_us": "boundary_ns",
+    "copy_us_per_row": "copy_ns_per_row",
+    "transfer_us_per_row": "transfer_ns_per_row",
+    "wake_us": "wake_ns",
+    "bounce_us": "bounce_ns",
+    "bounce_us_per_row": "bounce_ns_per_row",
+    "launch_busy_us": "launch_busy_ns",
+    "launch_busy_us_per_row": "launch_busy_ns_per_row",
+    "boundary_busy_us": "boundary_busy_ns",
+    "queueing_us": "queueing_ns",
+    "first_queueing_us": "first_queueing_ns",
+}
+_NS_PER_US: Final = 1000
+# In a table they stand whatever they are, or if they are known, or both if either is any.
+_ALWAYS: Final = ("launch_us", "boundary_us", "copy_us_per_row")
+_OF_THREAD: Final = ("launch_busy_us", "launch_busy_us_per_row", "boundary_busy_us", "queueing_us", "first_queueing_us")
+_BOUNCES: Final = ("bounce_us", "bounce_us_per_row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +47,27 @@ class Costs:
     # other launches go on meanwhile. None: all of it.
     launch_busy_ns: int | None = None
     boundary_busy_ns: int | None = None
+    # By how much longer each further row of a fresh batch keeps it. None: not at all, as far as anybody knows.
+    launch_busy_ns_per_row: int | None = None
     # For how long queueing the launch of one row kept the thread while all this was measured: of the whole model, and of its
     # first stage alone. By it a run tells its host's pace. None: nobody knows.
     queueing_ns: int | None = None
     first_queueing_ns: int | None = None
 
-    def host_ns(self, first_stage: int) -> int:
+    def host_ns(self, first_stage: int, rows: int = 1) -> int:
         """What the host does for a launch, before any rows are copied for it and unless everything was idle."""
-        return self.boundary_ns if first_stage else self.launch_ns
+        return self.boundary_ns if first_stage else self.launch_ns + self._further_ns(rows)
 
-    def busy_ns(self, first_stage: int) -> int:
+    def busy_ns(self, first_stage: int, rows: int = 1) -> int:
         """Of that, what other launches have to wait for where one thread does it for all."""
-        host_ns = self.host_ns(first_stage)
-        busy_ns = self.boundary_busy_ns if first_stage else self.launch_busy_ns
-        return host_ns if busy_ns is None else min(host_ns, busy_ns)
+        if first_stage:
+            busy_ns = self.boundary_busy_ns
+            return self.boundary_ns if busy_ns is None else min(self.boundary_ns, busy_ns)
+        busy_ns = self.launch_busy_ns
+        return (self.launch_ns if busy_ns is None else min(self.launch_ns, busy_ns)) + self._further_ns(rows)
+
+    def _further_ns(self, rows: int) -> int:
+        return (rows - 1) * (self.launch_busy_ns_per_row or 0)
 
     def transfer_ns(self, first_stage: int, rows: int) -> int:
         """What brings the rows of a launch to the device, and their answers back, after the host has done its part."""
@@ -46,6 +76,26 @@ class Costs:
     def bounced_ns(self, first_row: int, rows: int) -> int:
         """What a launch takes longer on the device whose batch lies from `first_row` on."""
         return self.bounce_ns + rows * self.bounce_ns_per_row if first_row else 0
+
+    def table_us(self) -> dict[str, float]:
+        """What a latency table holds of them, in microseconds: nothing that does not cost, and nothing that nobody knows."""
+        bounces = self.bounce_ns or self.bounce_ns_per_row
+        found: dict[str, float] = {}
+        for key, name in COSTS_US.items():
+            cost_ns: int | None = getattr(self, name)
+            if cost_ns is not None and (
+                cost_ns or key in _ALWAYS or key in _OF_THREAD or (key in _BOUNCES and bounces)
+            ):
+                found[key] = cost_ns / _NS_PER_US
+        return found
+
+    def pace_of(self, queueing_ns: float, rows: int = 1, *, first_alone: bool = False) -> float | None:
+        """How many times as long the one thread takes as while all this was measured, by what queueing a fresh batch of so many
+        rows takes, for the whole model or for its first stage alone; None where nobody knows."""
+        usual_ns = self.first_queueing_ns if first_alone else self.queueing_ns
+        if not usual_ns or (rows > 1 and self.launch_busy_ns_per_row is None):
+            return None
+        return queueing_ns / (usual_ns + self._further_ns(rows))
 
     def at_speed(self, factor: float) -> Costs:
         """Where everything takes `factor` times as long."""
@@ -76,13 +126,6 @@ class Costs:
             boundary_ns=longer(self.boundary_ns, self.busy_ns(1)),
         )
 
-    def pace_of(self, queueing_ns: float | None, first_queueing_ns: float | None) -> float | None:
-        """How many times as long the one thread takes as while all this was measured, by what queueing takes; None where nobody
-        knows."""
-        known = ((queueing_ns, self.queueing_ns), (first_queueing_ns, self.first_queueing_ns))
-        paces = [took_ns / usual_ns for took_ns, usual_ns in known if took_ns and usual_ns]
-        return sum(paces) / len(paces) if paces else None
-
     def _of_thread_at(self, factor: float) -> Costs:
         """What was measured of the one thread, at another pace."""
 
@@ -93,6 +136,7 @@ class Costs:
             self,
             launch_busy_ns=slower(self.launch_busy_ns),
             boundary_busy_ns=slower(self.boundary_busy_ns),
+            launch_busy_ns_per_row=slower(self.launch_busy_ns_per_row),
             queueing_ns=slower(self.queueing_ns),
             first_queueing_ns=slower(self.first_queueing_ns),
         )

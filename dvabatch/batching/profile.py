@@ -1,10 +1,9 @@
 """The profile: what each stage costs, as every policy and the simulator see it.
 
 Its JSON form is the latency table of configs/tables/: `stages`, `whole` and `crowding` (or `lanes`, by longest length, with
-these each), per stage `latency_ms` and `share` by batch size, and beside them `batch_sizes`, `launch_us`, `boundary_us`,
-`copy_us_per_row`, `transfer_us_per_row`, `wake_us`, `bounce_us`, `bounce_us_per_row`, `one_host`, `launch_busy_us`,
-`boundary_busy_us`, `queueing_us`, `first_queueing_us`, `cores` and `slowdown`. What a table leaves out costs 0; a missing share
-is 1, a missing slowdown is the sum. Where there is a `crowding`, it goes before the slowdown.
+these each), per stage `latency_ms` and `share` by batch size, and beside them `batch_sizes`, `one_host`, `cores`, `slowdown`
+and the costs that costs.py names. What a table leaves out costs 0; a missing share is 1, a missing slowdown is the sum. Where
+there is a `crowding`, it goes before the slowdown.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
-from dvabatch.batching.costs import Costs
+from dvabatch.batching.costs import COSTS_US, Costs
 from dvabatch.batching.crowding import Crowding
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
@@ -238,26 +237,9 @@ class Profile:
             table["lanes"] = {str(length): lane_table(i) for i, length in enumerate(self.lanes)}
         if self.batch_sizes is not None:
             table["batch_sizes"] = list(self.batch_sizes)
-        table["launch_us"] = self.costs.launch_ns / NS_PER_US
-        table["boundary_us"] = self.costs.boundary_ns / NS_PER_US
-        table["copy_us_per_row"] = self.costs.copy_ns_per_row / NS_PER_US
-        if self.costs.transfer_ns_per_row:  # engines on the host have none
-            table["transfer_us_per_row"] = self.costs.transfer_ns_per_row / NS_PER_US
-        if self.costs.wake_ns:
-            table["wake_us"] = self.costs.wake_ns / NS_PER_US
-        if self.costs.bounce_ns or self.costs.bounce_ns_per_row:
-            table["bounce_us"] = self.costs.bounce_ns / NS_PER_US
-            table["bounce_us_per_row"] = self.costs.bounce_ns_per_row / NS_PER_US
+        table.update(self.costs.table_us())
         if self.costs.one_host:
             table["one_host"] = True
-        if self.costs.launch_busy_ns is not None:
-            table["launch_busy_us"] = self.costs.launch_busy_ns / NS_PER_US
-        if self.costs.boundary_busy_ns is not None:
-            table["boundary_busy_us"] = self.costs.boundary_busy_ns / NS_PER_US
-        if self.costs.queueing_ns is not None:
-            table["queueing_us"] = self.costs.queueing_ns / NS_PER_US
-        if self.costs.first_queueing_ns is not None:
-            table["first_queueing_us"] = self.costs.first_queueing_ns / NS_PER_US
         if self.costs.cores:
             table["cores"] = self.costs.cores
         if self._slowdown is not None:
@@ -299,32 +281,23 @@ class Profile:
             raise ProfileError(f"{name}: batch_sizes must be a list of positive integers, got {sizes!r}")
 
         def ns(key: str) -> int:
-            cost_us, most_us = number(table.get(key, 0), f"{name}: {key}"), int(LONGEST_MS * 1000)
+            cost_us, most_us = number(table[key], f"{name}: {key}"), int(LONGEST_MS * 1000)
             if cost_us > most_us:
                 raise ProfileError(f"{name}: {key} is {table[key]!r}, wanted at most {most_us}")
             return round(cost_us * NS_PER_US)
 
+        host = Costs(
+            one_host=truth(table.get("one_host", False), f"{name}: one_host"),
+            cores=integer(table["cores"], f"{name}: cores") if "cores" in table else 0,
+        )
+        costs_ns: dict[str, Any] = {cost: ns(key) for key, cost in COSTS_US.items() if key in table}
         return cls(
             name,
             [length for length, _ in by_lane],
             curves,
             whole,
             sizes,
-            Costs(
-                ns("launch_us"),
-                ns("boundary_us"),
-                ns("copy_us_per_row"),
-                ns("transfer_us_per_row"),
-                ns("wake_us"),
-                bounce_ns=ns("bounce_us"),
-                bounce_ns_per_row=ns("bounce_us_per_row"),
-                one_host=truth(table.get("one_host", False), f"{name}: one_host"),
-                cores=integer(table["cores"], f"{name}: cores") if "cores" in table else 0,
-                launch_busy_ns=ns("launch_busy_us") if "launch_busy_us" in table else None,
-                boundary_busy_ns=ns("boundary_busy_us") if "boundary_busy_us" in table else None,
-                queueing_ns=ns("queueing_us") if "queueing_us" in table else None,
-                first_queueing_ns=ns("first_queueing_us") if "first_queueing_us" in table else None,
-            ),
+            replace(host, **costs_ns),
             curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,
             str(table.get("source", "")),
             crowded or None,

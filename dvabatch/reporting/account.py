@@ -153,8 +153,8 @@ class Accounts:
     def _begin_alone(self, launch: Launch, now_ns: int) -> None:
         """One that is queued behind no other."""
         costs, rows = self._profile.costs, len(launch.query_ids)
-        host_ns = costs.busy_ns(launch.first_stage)
-        answer_ns = costs.host_ns(launch.first_stage) - host_ns
+        host_ns = costs.busy_ns(launch.first_stage, rows)
+        answer_ns = costs.host_ns(launch.first_stage, rows) - host_ns
         at_once = self._profile.at_once(launch.first_stage, rows, launch.lane)
         if len(self._begun) < at_once and self._awake <= 0:
             host_ns += costs.wake_ns

@@ -24,7 +24,7 @@ from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
-from dvabatch.runtime.driven import Crowded, Driven, Lone
+from dvabatch.runtime.driven import Crowded, Driven, Lone, Queue
 from dvabatch.runtime.loops import Alike, random_arrivals_ns, slowdown_at_once
 from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
 from engines.base import Array
@@ -65,8 +65,8 @@ class _Crowd(NamedTuple):
 class _Turn(NamedTuple):
     """What tells the host's costs, measured right after each other."""
 
-    queued_ns: float  # how long each of a queue of single queries takes to come round
-    full_ns: float  # and each of a queue of full batches
+    queue: Queue  # of single queries
+    full: Queue  # of full batches
     one: Lone  # queries that go straight through
     step: Lone  # and such as stop at every boundary
 
@@ -217,8 +217,8 @@ class DeviceProfiler:
             f"running several at once through the driver, {self._lane_name(lane)}batch {size}, {count} at once"
         )
         policy = Normal(FillOrWait(size, 0, count))
-        cycle_ns = self._driven.queued_ns(draft, policy, size, self._effort.cycles * count, count, lane)
-        arrivals_ns = random_arrivals_ns(self._effort.launches, cycle_ns / count / _OFFERED, seed=count)
+        round_ns = self._driven.queued(draft, policy, size, self._effort.cycles * count, count, lane).round_ns
+        arrivals_ns = random_arrivals_ns(self._effort.launches, round_ns / count / _OFFERED, seed=count)
         return _Crowd(lane, size, count, tuple(arrivals_ns))
 
     def _beside_each_other(self, draft: Profile, crowd: _Crowd) -> Crowded:
@@ -231,14 +231,17 @@ class DeviceProfiler:
         points: list[tuple[float, float]] = []
         for crowd in of_lane:
             if crowd.size == size:
+                found = usual[crowd]
+                # What a slow host adds is no slowdown of launches by each other.
+                there = costs.at_pace(max(1.0, costs.pace_of(found.queueing_ns, size) or 1.0))
                 alike = Alike(
                     draft.span_ns(0, self._limits.last_stage, size, crowd.lane),
-                    costs.busy_ns(0),
-                    costs.transfer_ns(0, size),
-                    costs.wake_ns,
-                    costs.host_ns(0) - costs.busy_ns(0),
+                    there.busy_ns(0, size),
+                    there.transfer_ns(0, size),
+                    there.wake_ns,
+                    there.host_ns(0, size) - there.busy_ns(0, size),
                 )
-                slowdown = slowdown_at_once(usual[crowd].response_ns, crowd.arrivals_ns, alike, crowd.most, points)
+                slowdown = slowdown_at_once(found.response_ns, crowd.arrivals_ns, alike, crowd.most, points)
                 points.append((crowd.most, slowdown))
         return Curve(tuple(points))
 
@@ -285,30 +288,33 @@ class DeviceProfiler:
         full = Normal(FillOrWait(most, 0, 1))
         turns = [
             _Turn(
-                self._driven.queued_ns(draft, one_by_one, 1, self._effort.queries),
-                self._driven.queued_ns(draft, full, most, self._effort.queries),
+                self._driven.queued(draft, one_by_one, 1, self._effort.queries),
+                self._driven.queued(draft, full, most, self._effort.queries),
                 self._driven.lone(draft, one_by_one, self._effort.light_s),
                 self._driven.lone(draft, OneByOne(), self._effort.light_s),
             )
             for _ in range(_TURNS)
         ]
-        queued_ns, full_ns, one, step = min(turns, key=lambda turn: turn.one.queueing_ns + turn.step.queueing_ns)
-        boundaries = max(1, self._limits.last_stage)
-        row_ns = 0.0
-        if most > 1:
-            of_rows_ns = full_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (queued_ns - direct_ns)
-            row_ns = max(0.0, of_rows_ns / (most - 1))
+        queue, of_full, one, step = min(turns, key=lambda turn: turn.one.queueing_ns + turn.step.queueing_ns)
+        boundaries, further = max(1, self._limits.last_stage), max(1, most - 1)
+        # Each further row keeps the thread, and then the line to the device.
+        of_rows_ns = (
+            of_full.round_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (queue.round_ns - direct_ns)
+        )
+        row_busy_ns = max(0.0, (of_full.queueing_ns - queue.queueing_ns) / further)
+        row_ns = max(0.0, of_rows_ns / further - row_busy_ns) if most > 1 else 0.0
         bounce_ns, bounce_ns_per_row = self._bounce_ns()
         return Costs(
-            launch_ns=max(0, round(queued_ns - direct_ns - row_ns)),
+            launch_ns=max(0, round(queue.round_ns - direct_ns - row_ns)),
             boundary_ns=max(0, round((step.response_ns - one.response_ns) / boundaries)),
             copy_ns_per_row=self._copy_ns(place),
             transfer_ns_per_row=round(row_ns),
-            wake_ns=max(0, round(one.response_ns - queued_ns)),
+            wake_ns=max(0, round(one.response_ns - queue.round_ns)),
             bounce_ns=bounce_ns,
             bounce_ns_per_row=bounce_ns_per_row,
             one_host=True,  # the driver's thread
             launch_busy_ns=round(one.busy_ns),
+            launch_busy_ns_per_row=round(row_busy_ns),
             boundary_busy_ns=max(0, round((step.busy_ns - one.busy_ns) / boundaries)),
             queueing_ns=round(one.queueing_ns),
             first_queueing_ns=round(step.queueing_ns),

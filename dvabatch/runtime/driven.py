@@ -37,6 +37,13 @@ class Lone:
     queueing_ns: float  # for which queueing the launch that one entered by did
 
 
+class Queue(NamedTuple):
+    """Batches of a queue that never runs dry, in nanoseconds."""
+
+    round_ns: float  # how long each takes to come round
+    queueing_ns: float  # for which queueing its launch kept the driver's thread
+
+
 class Crowded(NamedTuple):
     """Batches beside each other, in nanoseconds: of two turns the lesser is the one that the host disturbed less."""
 
@@ -82,12 +89,16 @@ class Driven:
             usual_ns(queueing_ns[:, 0]),
         )
 
-    def queued_ns(
-        self, draft: Profile, policy: Policy, batch: int, count: int, at_once: int = 1, lane: int = 0
-    ) -> float:
-        """How long each of a queue of `count` batches takes to come round, of which `at_once` are always under way."""
-        done_ns = np.sort(self.done_ns(draft, policy, batch, [0] * count, lane))
-        return round_ns(done_ns[_unsettled(count) :], at_once)
+    def queued(self, draft: Profile, policy: Policy, batch: int, count: int, at_once: int = 1, lane: int = 0) -> Queue:
+        """What is usual of a queue of `count` batches, of which `at_once` are always under way.
+
+        Raises:
+            EngineError: some queries got no answer.
+        """
+        journal = self._run(draft, policy, batch, [0] * count, lane)
+        settled = _unsettled(count)
+        done_ns = np.sort(self._done_ns(journal, batch))
+        return Queue(round_ns(done_ns[settled:], at_once), usual_ns(journal.queueing_ns[settled:]))
 
     def done_ns(
         self, draft: Profile, policy: Policy, batch: int, arrivals_ns: Sequence[int], lane: int = 0

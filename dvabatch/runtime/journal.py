@@ -68,8 +68,10 @@ class Journal:
         self.span_ns = 0
         self.decision_ns = array("q")
         self.queueing_ns = array("q")  # by launch
-        # By launch: through how many stages it went; 0 where it did not bring one row to the beginning of its set.
-        self._queued = array("b")
+        # By launch: through how many stages it went, and with how many rows; 0 where it did not bring any to the beginning of
+        # its set.
+        self._queued_through = array("b")
+        self._queued_rows = array("i")
 
     @property
     def count(self) -> int:
@@ -127,17 +129,19 @@ class Journal:
     def queued(self, launch: Launch, took_ns: int) -> None:
         """A launch kept the driver's thread for so long."""
         self.queueing_ns.append(took_ns)
-        alike = launch.first_stage == launch.place.first_row == 0 and launch.place.rows == 1
-        self._queued.append(1 + launch.last_stage if alike else 0)
+        begins = launch.first_stage == launch.place.first_row == 0
+        self._queued_through.append(1 + launch.last_stage if begins else 0)
+        self._queued_rows.append(launch.place.rows if begins else 0)
 
-    def queueing_of_ns(self, stages: int) -> NDArray[np.int64]:
-        """For how long each launch through the first so many stages kept it, of those with one row that begins its buffer set.
+    def queueing_of_ns(self, stages: int) -> dict[int, NDArray[np.int64]]:
+        """By rows, for how long each launch through the first so many stages kept it that begins its buffer set.
 
-        They all ask for the same calls, a transfer to the device among them, which later stages do without: what they take
-        tells the host's pace, whatever the policy and the load.
+        Those of as many rows all ask for the same calls, a transfer to the device among them, which later stages do without:
+        what they take tells the host's pace, whatever the policy and the load.
         """
-        of = np.frombuffer(self._queued, np.int8) == stages
-        return np.asarray(np.frombuffer(self.queueing_ns, np.int64)[of], np.int64)
+        rows = np.frombuffer(self._queued_rows, np.int32) * (np.frombuffer(self._queued_through, np.int8) == stages)
+        took_ns = np.frombuffer(self.queueing_ns, np.int64)
+        return {int(each): np.asarray(took_ns[rows == each], np.int64) for each in np.unique(rows) if each}
 
     def launches(self) -> dict[tuple[int, int, int, int], int]:
         """How many launches there were so far, by first stage, last stage, lane and rows; any thread may ask.

@@ -60,7 +60,7 @@ class LoneLaunches:
         if not 1 <= rows <= profile.max_batch:
             return 0
         costs, first = profile.costs, launch.first_stage
-        before_ns = costs.host_ns(first) + costs.transfer_ns(first, rows) + (0 if awake else costs.wake_ns)
+        before_ns = costs.host_ns(first, rows) + costs.transfer_ns(first, rows) + (0 if awake else costs.wake_ns)
         bounced_ns = costs.bounced_ns(launch.place.first_row, rows)
         return before_ns + bounced_ns + profile.span_ns(first, launch.last_stage, rows, launch.lane)
 

@@ -46,9 +46,9 @@ def random_arrivals_ns(count: int, gap_ns: float, seed: int) -> list[int]:
     return [0, *np.cumsum(gaps_ns).astype(np.int64).tolist()]
 
 
-def usual_ns(responses_ns: Sequence[int] | npt.NDArray[np.int64]) -> float:
-    """Mean response, but for the slowest."""
-    rising = np.sort(np.asarray(responses_ns))
+def usual_ns(took_ns: Sequence[int] | npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> float:
+    """Mean, but for the slowest."""
+    rising = np.sort(np.asarray(took_ns))
     return float(rising[: len(rising) - len(rising) // _SLOWEST_LEFT_OUT].mean())
 
 

@@ -255,8 +255,8 @@ class SimulatedDriver:
         profile = self._profile
         phases: list[tuple[int, int]] = []
         if not queued:
-            host_ns, transfer_ns = profile.costs.host_ns(first), profile.costs.transfer_ns(first, batch)
-            busy_ns = profile.costs.busy_ns(first)
+            host_ns, transfer_ns = profile.costs.host_ns(first, batch), profile.costs.transfer_ns(first, batch)
+            busy_ns = profile.costs.busy_ns(first, batch)
             if host_ns or profile.costs.one_host:  # also one that costs it nothing comes when the host is free
                 phases.append((busy_ns, HOST))
             if host_ns > busy_ns:

@@ -203,7 +203,7 @@ def test_another_speed_stretches_every_time_and_no_share() -> None:
         "slowdown": {"1": 1, "2": 1.5},
         "launch_us": 10, "boundary_us": 20, "copy_us_per_row": 30, "transfer_us_per_row": 40, "wake_us": 50, "one_host": True,
         "bounce_us": 60, "bounce_us_per_row": 70, "launch_busy_us": 8, "boundary_busy_us": 9,
-        "queueing_us": 4, "first_queueing_us": 3,
+        "queueing_us": 4, "first_queueing_us": 3, "launch_busy_us_per_row": 2,
     }  # fmt: skip
     usual = Profile.from_table(table)
     slow = usual.at_speed(2.0)
@@ -212,6 +212,7 @@ def test_another_speed_stretches_every_time_and_no_share() -> None:
     assert slow.costs == Costs(
         20_000, 40_000, 60_000, 80_000, 100_000, one_host=True, bounce_ns=120_000, bounce_ns_per_row=140_000,
         launch_busy_ns=16_000, boundary_busy_ns=18_000, queueing_ns=8_000, first_queueing_ns=6_000,
+        launch_busy_ns_per_row=4_000,
     )  # fmt: skip
     assert Profile.from_table(usual.to_table()).digest == usual.digest != slow.digest
 
@@ -221,11 +222,12 @@ def test_another_pace_of_the_host_stretches_what_keeps_its_thread_busy_alone() -
         "stages": [{"latency_ms": {"1": 1.0, "4": 2.0}, "share": {"1": 0.25, "4": 1.0}}],
         "launch_us": 10, "boundary_us": 20, "copy_us_per_row": 30, "transfer_us_per_row": 40, "wake_us": 50,
         "bounce_us": 60, "bounce_us_per_row": 70, "launch_busy_us": 8, "queueing_us": 4,
+        "launch_busy_us_per_row": 2,
     }  # fmt: skip
     usual = Profile.from_table(table)
     slow = usual.at_pace(1.5)
     assert slow.costs == Costs(
         14_000, 30_000, 30_000, 40_000, 50_000, bounce_ns=60_000, bounce_ns_per_row=70_000,
-        launch_busy_ns=12_000, queueing_ns=6_000,
+        launch_busy_ns=12_000, queueing_ns=6_000, launch_busy_ns_per_row=3_000,
     )  # fmt: skip
     assert slow.stage_ns(0, 4, 0) == usual.stage_ns(0, 4, 0)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from dvabatch.batching.costs import Costs
+from dvabatch.batching.costs import COSTS_US, Costs
 from dvabatch.batching.profile import Profile
 from dvabatch.reporting.summary import summarise
 from dvabatch_cli.config import config_of
@@ -26,19 +26,6 @@ from dvabatch_cli.wiring import contender_of, load_points
 
 _CONFIGS = Path(__file__).parents[2] / "configs"
 _POLICY: TypeAdapter[AnyPolicy] = TypeAdapter(PolicySection)
-_COSTS = (
-    "launch_us",
-    "boundary_us",
-    "copy_us_per_row",
-    "transfer_us_per_row",
-    "wake_us",
-    "bounce_us",
-    "bounce_us_per_row",
-    "launch_busy_us",
-    "boundary_busy_us",
-    "queueing_us",
-    "first_queueing_us",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +65,7 @@ def profile_in(report: Mapping[str, Any]) -> Profile:
         return {"stages": stages, **own}
 
     table: dict[str, Any] = {"name": report["name"], "one_host": bool(facts.get("one_host"))}
-    table |= {cost: facts[cost] for cost in _COSTS if facts.get(cost) is not None}
+    table |= {cost: facts[cost] for cost in COSTS_US if facts.get(cost) is not None}
     table |= {key: facts[key] for key in ("slowdown", "cores") if facts.get(key)}
     table |= part(None) if lanes == [None] else {"lanes": {str(lane): part(lane) for lane in lanes}}
     return Profile.from_table(table)
@@ -91,8 +78,10 @@ def host_pace(run: Mapping[str, Any], costs: Costs) -> float:
     thread's already.
     """
     told = run.get("queueing_us") or {}
-    whole_ns, first_ns = (1e3 * told[name] if told.get(name) else None for name in ("whole", "first"))
-    return max(1.0, costs.pace_of(whole_ns, first_ns) or 1.0)
+    pace: float | None = told.get("pace")
+    if "stage" in told:  # a report of before: its pace is partly that of launches which bring nothing along
+        pace = costs.pace_of(1e3 * (told["whole"] or 0))
+    return max(1.0, pace or 1.0)
 
 
 def clock_pace(run: Mapping[str, Any], most_mhz: float) -> Callable[[int], float] | None:

@@ -33,11 +33,14 @@ def test_each_rate_of_a_load_in_queries_a_second_is_simulated_at_its_own(tmp_pat
 def test_a_host_goes_by_what_queueing_launches_took_in_a_run() -> None:
     costs = Costs(100_000, queueing_ns=40_000, first_queueing_ns=10_000)
     assert host_pace({}, costs) == 1.0
-    assert host_pace({"queueing_us": {"whole": 60.0, "first": None}}, costs) == 1.5
-    assert host_pace({"queueing_us": {"whole": 60.0, "first": 5.0}}, costs) == 1.0
+    assert host_pace({"queueing_us": {"whole": None, "first": None, "pace": None}}, costs) == 1.0
+    assert host_pace({"queueing_us": {"whole": 60.0, "first": None, "pace": 1.5}}, costs) == 1.5
     # A thread that never rests is no faster host.
-    assert host_pace({"queueing_us": {"whole": 20.0, "first": None}}, costs) == 1.0
-    assert host_pace({"queueing_us": {"whole": 60.0, "first": 5.0}}, Costs(100_000)) == 1.0
+    assert host_pace({"queueing_us": {"whole": 20.0, "first": None, "pace": 0.5}}, costs) == 1.0
+    # What was reported before mixed launches with and without a transfer.
+    assert host_pace({"queueing_us": {"whole": 60.0, "stage": 90.0, "pace": 4.0}}, costs) == 1.5
+    assert host_pace({"queueing_us": {"whole": None, "stage": 90.0, "pace": 4.0}}, costs) == 1.0
+    assert host_pace({"queueing_us": {"whole": 60.0, "stage": 90.0, "pace": 4.0}}, Costs(100_000)) == 1.0
 
 
 def test_a_run_whose_host_was_slower_is_simulated_slower(tmp_path: Path) -> None:
@@ -48,7 +51,7 @@ def test_a_run_whose_host_was_slower_is_simulated_slower(tmp_path: Path) -> None
     report["profile"] |= {"launch_us": 100.0, "queueing_us": 40.0}
     usual = [each.mean for each in ratios(report)]
     for run in report["runs"]:
-        run["queueing_us"] = {"whole": 400.0, "first": None}
+        run["queueing_us"] = {"whole": 400.0, "first": None, "pace": 10.0}
     slow_host = [each.mean for each in ratios(report)]
     assert all(one < other for one, other in zip(usual, slow_host, strict=True))
 

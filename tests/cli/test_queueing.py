@@ -32,16 +32,24 @@ def journal(*launches: tuple[int, int, int]) -> Journal:
     [
         ([(1, 1, 60)], 60.0, None, 1.5),
         ([(0, 1, 15)], None, 15.0, 1.5),
-        ([(1, 1, 60), (0, 1, 25), (1, 4, 900)], 60.0, 25.0, 2.0),  # larger batches have more to queue, and tell nothing
-        ([(1, 4, 900)], None, None, None),
+        ([(1, 1, 60), (0, 1, 25)], 60.0, 25.0, 2.0),
+        ([(1, 4, 110)], None, None, 2.0),
+        ([(0, 4, 50), (1, 1, 60)], 60.0, None, 1.75),
     ],
 )
-def test_launches_of_one_row_tell_the_pace(
+def test_launches_tell_the_pace_by_their_rows(
     launches: list[tuple[int, int, int]], whole: float | None, first: float | None, pace: float | None
 ) -> None:
-    told = queueing_us_of(journal(*launches), profile(queueing_us=40, first_queueing_us=10))
+    known = {"queueing_us": 40, "first_queueing_us": 10, "launch_busy_us_per_row": 5}
+    told = queueing_us_of(journal(*launches), profile(**known))
     assert (told["whole"], told["first"], told["pace"]) == (whole, first, pace)
-    assert told["p50"] in {float(took_us) for _, _, took_us in launches}
+    assert told["p50"] == sum(took_us for _, _, took_us in launches) / len(launches)
+
+
+def test_where_nobody_knows_what_rows_take_launches_of_one_row_tell_alone() -> None:
+    known = {"queueing_us": 40, "first_queueing_us": 10}
+    assert queueing_us_of(journal((1, 1, 60), (1, 4, 900)), profile(**known))["pace"] == 1.5
+    assert queueing_us_of(journal((1, 4, 900)), profile(**known))["pace"] is None
 
 
 def test_few_launches_and_a_profile_that_does_not_know_tell_none() -> None:

@@ -30,6 +30,7 @@ TABLES: tuple[dict[str, Any], ...] = (
         "one_host": True,
         "launch_us": 3,
         "launch_busy_us": 2,
+        "launch_busy_us_per_row": 1,
         "boundary_busy_us": 1,
         "queueing_us": 2,
         "first_queueing_us": 1,

@@ -76,10 +76,12 @@ def test_segments_sum_to_the_response_of_every_query(name: str, share: float) ->
 ONE_AT_1 = [{"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}]
 
 
-def accounted(table: Mapping[str, Any], arrivals_ns: list[int]) -> tuple[list[int], list[dict[str, int]]]:
-    """When each of these queries was answered, a launch for each and three at once, and what its time went to."""
+def accounted(
+    table: Mapping[str, Any], arrivals_ns: list[int], most: int = 1
+) -> tuple[list[int], list[dict[str, int]]]:
+    """When each of these queries was answered, `most` to a launch and three at once, and what its time went to."""
     profile, sink, queries = Profile.from_table(table), io.StringIO(), range(len(arrivals_ns))
-    limits, policy = Limits(1, 1, buffer_sets=3, executors_per_stage=3), Normal(FillOrWait(1, 0, 3))
+    limits, policy = Limits(1, most, buffer_sets=3, executors_per_stage=3), Normal(FillOrWait(most, 0, 3))
     machine = Machine(limits, profile, policy)
     journal = SimulatedDriver(machine, Recorder(machine, sink)).run(arrivals_ns)
     accounts = Accounts(profile, queries, lambda query_id: journal.done_ns[query_id])
@@ -114,6 +116,14 @@ def test_what_keeps_the_host_busy_holds_up_others_and_the_rest_of_a_launch_does_
     done_ns, totals = accounted({"stages": ONE_AT_1, **busy, "transfer_us_per_row": 10, "one_host": True}, [0, 0, 0])
     assert done_ns == [1_110_000, 1_140_000, 1_170_000]
     assert totals == [{"launched": done - 1_000_000, "computed": 1_000_000} for done in done_ns]
+
+
+def test_each_further_row_of_a_launch_keeps_the_host_busy() -> None:
+    flat = [{"latency_ms": {"1": 1.0, "4": 1.0}, "share": {"1": 0.1, "4": 0.1}}]
+    busy = {"launch_us": 100, "launch_busy_us": 30, "launch_busy_us_per_row": 20}
+    done_ns, totals = accounted({"stages": flat, **busy, "one_host": True}, [0] * 4, 4)
+    assert done_ns == [1_160_000] * 4
+    assert totals == [{"launched": 160_000, "computed": 1_000_000}] * 4
 
 
 @pytest.mark.parametrize("name", POLICIES)

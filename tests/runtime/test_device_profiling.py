@@ -13,7 +13,8 @@ from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler, rising, warmed
 from dvabatch.runtime.device_table import DeviceTable
-from dvabatch.runtime.driven import Crowded, Driven, Lone
+from dvabatch.runtime.driven import Crowded, Driven, Lone, Queue
+from dvabatch.runtime.loops import Alike
 from dvabatch.runtime.profiling import ProfileRun
 from dvabatch.runtime.shapes import lay_out_modules
 from tests.runtime.fake_device import FakeDevice, FakeExecutor, FakeModule
@@ -77,14 +78,15 @@ def test_costs_are_those_of_the_turn_in_which_the_host_was_fastest(monkeypatch: 
         took_ns = measured.pop(0)
         return Lone(10 * took_ns, 2 * took_ns, took_ns)
 
-    def queued_ns(
+    def queued(
         self: Driven, draft: Profile, policy: Policy, batch: int, count: int, at_once: int = 1, lane: int = 0
-    ) -> float:
-        waited.append(5_000_000_000.0 + 1_000 * len(waited))
-        return waited[-1]
+    ) -> Queue:
+        # Full batches take longer, and have rows that keep the thread.
+        waited.append(5_000_000_000.0 + 1_000 * len(waited) + 400_000 * (batch - 1))
+        return Queue(waited[-1], 20_000.0 + 50_000 * (batch - 1))
 
     monkeypatch.setattr(Driven, "lone", lone)
-    monkeypatch.setattr(Driven, "queued_ns", queued_ns)
+    monkeypatch.setattr(Driven, "queued", queued)
     profile = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=1))[0].profile
     costs = profile.costs
     # In no other turn are both together as fast; of others one is faster still, and what came of it is no part of this turn.
@@ -92,7 +94,11 @@ def test_costs_are_those_of_the_turn_in_which_the_host_was_fastest(monkeypatch: 
     assert (costs.queueing_ns, costs.first_queueing_ns) == (10_000, 15_000)
     assert costs.launch_busy_ns == 2 * 10_000
     assert costs.boundary_ns == 10 * (15_000 - 10_000) / (STAGES - 1)
+    assert costs.launch_busy_ns_per_row == 50_000
     row_ns = costs.transfer_ns_per_row
+    spans_ns = [profile.span_ns(0, STAGES - 1, rows, 0) for rows in (1, MAX_BATCH)]
+    of_rows_ns = (waited[2 * 2 + 1] - spans_ns[1]) - (waited[2 * 2] - spans_ns[0])
+    assert row_ns == pytest.approx(max(0.0, of_rows_ns / (MAX_BATCH - 1) - 50_000), abs=2)
     assert costs.launch_ns == pytest.approx(waited[2 * 2] - profile.span_ns(0, STAGES - 1, 1, 0) - row_ns, abs=2)
 
 
@@ -119,6 +125,24 @@ def test_a_crowd_is_that_of_the_turn_in_which_the_host_was_fastest_whatever_came
     profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2))
     assert believed
     assert set(believed) == {6e8}  # the longest, and yet the host was fastest
+
+
+@pytest.mark.parametrize(("queueing_ns", "host_ns"), [(5_000.0, 20_000), (10_000.0, 20_000), (30_000.0, 60_000)])
+def test_what_a_slow_host_adds_to_a_crowd_is_its_own(
+    queueing_ns: float, host_ns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alike: list[Alike] = []
+
+    def slowdown(measured_ns: float, arrivals_ns: Sequence[int], of: Alike, *others: object) -> float:
+        alike.append(of)
+        return 1.0
+
+    monkeypatch.setattr(Driven, "lone", lambda *_: Lone(100_000, 20_000, 10_000))
+    monkeypatch.setattr(Driven, "queued", lambda *_: Queue(5e9, 10_000))
+    monkeypatch.setattr(Driven, "crowded", lambda *_: Crowded(queueing_ns, 1e9))
+    monkeypatch.setattr("dvabatch.runtime.device_profiling.slowdown_at_once", slowdown)
+    profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2))
+    assert {of.host_ns for of in alike} == {host_ns}
 
 
 def test_one_executor_has_the_device_to_itself() -> None:

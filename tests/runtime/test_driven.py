@@ -49,7 +49,8 @@ def test_whole_batches_are_answered_after_they_came_and_in_order() -> None:
 def test_a_queue_comes_round_and_lone_queries_answer() -> None:
     runs, profile = driven()
     one_by_one = Normal(FillOrWait(1, 0, 1))
-    assert runs.queued_ns(profile, one_by_one, 1, 12) > 0
+    queue = runs.queued(profile, one_by_one, 1, 12)
+    assert queue.round_ns > queue.queueing_ns > 0
     lone = runs.lone(profile, one_by_one, 0.0)
     assert lone.response_ns > 0
     assert lone.busy_ns > lone.queueing_ns > 0

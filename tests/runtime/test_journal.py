@@ -62,15 +62,16 @@ def test_a_query_ends_once() -> None:
         journal.ended(0, Outcome.FAILED, 8)
 
 
-def test_what_queueing_took_is_told_apart_by_the_stages_of_a_launch_that_begins_with_the_first_of_its_set() -> None:
+def test_what_queueing_took_is_told_apart_by_stages_and_rows_of_a_launch_that_begins_with_the_first_of_its_set() -> (
+    None
+):
     journal = Journal(4)
-    took = [(0, 2, 0, 30), (0, 0, 0, 10), (0, 2, 4, 70), (1, 1, 0, 90), (0, 2, 0, 50)]
-    for number, (first, last, first_row, took_ns) in enumerate(took):
+    took = [(0, 2, 0, 1, 30), (0, 0, 0, 1, 10), (0, 2, 4, 1, 70), (1, 1, 0, 1, 90), (0, 2, 0, 3, 80), (0, 2, 0, 1, 50)]
+    for number, (first, last, first_row, rows, took_ns) in enumerate(took):
         executors = (0,) * (last + 1 - first)
-        journal.queued(
-            Launch(number, number, 0, first, last, Place(0, first_row, 1), (number,), executors, None), took_ns
-        )
-    assert journal.queueing_ns.tolist() == [30, 10, 70, 90, 50]
-    assert journal.queueing_of_ns(3).tolist() == [30, 50]
-    assert journal.queueing_of_ns(1).tolist() == [10]
-    assert journal.queueing_of_ns(2).tolist() == []
+        place = Place(0, first_row, rows)
+        journal.queued(Launch(number, number, 0, first, last, place, (number,) * rows, executors, None), took_ns)
+    assert journal.queueing_ns.tolist() == [30, 10, 70, 90, 80, 50]
+    found = {stages: journal.queueing_of_ns(stages) for stages in (1, 2, 3)}
+    by_rows = {stages: {rows: took.tolist() for rows, took in of.items()} for stages, of in found.items()}
+    assert by_rows == {1: {1: [10]}, 2: {}, 3: {1: [30, 50], 3: [80]}}

@@ -135,6 +135,18 @@ def test_others_wait_for_what_keeps_the_one_thread_busy_and_for_no_more_of_a_lau
     assert list(SimulatedDriver(machine).run([0, 0, 0]).done_ns) == [1_100_000, 1_130_000, 1_160_000]
 
 
+def test_others_wait_for_the_rows_of_a_launch_as_well() -> None:
+    """The thread is busy for 30 us, and for 20 with each of three further rows; the line then for 10 with each row."""
+    table = {
+        "stages": [{"latency_ms": {"1": 1.0, "4": 1.0}, "share": {"1": 0.1, "4": 0.1}}],
+        "launch_us": 100, "launch_busy_us": 30, "launch_busy_us_per_row": 20, "transfer_us_per_row": 10, "one_host": True,
+    }  # fmt: skip
+    machine = Machine(Limits(1, 4, 2, 2), Profile.from_table(table), Normal(FillOrWait(4, 0, 2)))
+    done_ns = list(SimulatedDriver(machine).run([0] * 8).done_ns)
+    first_ns = 100_000 + 3 * 20_000 + 4 * 10_000 + 1_000_000
+    assert done_ns == [first_ns] * 4 + [first_ns + 30_000 + 3 * 20_000] * 4
+
+
 def test_what_one_thread_does_for_a_launch_it_does_without_a_break() -> None:
     """The first of two batches finds the host asleep: the second waits for its waking and its launching, both."""
     table = {
