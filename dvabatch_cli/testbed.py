@@ -60,17 +60,25 @@ class SimulatedBed:
         trace: IO[str] | None = None,
         pace: Callable[[int], float] | None = None,
         disturbance: float = 1.0,
+        device_pace: Callable[[int], float] | None = None,
         host_pace: float = 1.0,
     ) -> Result:
-        """With `pace`, everything takes that many times as long, with `disturbance` launches beside each other do, and with
-        `host_pace` what the host does for a device, which nobody tells the machine: as on a real host."""
+        """With `pace`, everything takes that many times as long, with `device_pace` what the device does, with `disturbance`
+        launches beside each other do, and with `host_pace` what the host does for a device, which nobody tells the machine: as
+        on a real host."""
         machine = _machine(self._config, self._profile, contender)
         recorder = None if trace is None else Recorder(machine, trace)
         faults = faults_of(self._config, schedule.seed)
         device = self._profile if disturbance == 1.0 else self._profile.at_disturbance(disturbance)
         device = device if host_pace == 1.0 else device.at_pace(host_pace)
         driver = SimulatedDriver(
-            machine, recorder, device, timeout_ns=timeout_ns(self._config), faults=faults, pace=pace
+            machine,
+            recorder,
+            device,
+            timeout_ns=timeout_ns(self._config),
+            faults=faults,
+            pace=device_pace or pace,
+            of_device_alone=device_pace is not None,
         )
         journal = driver.run(
             schedule.arrivals_ns, schedule.lengths, deadline_ns(self._config), self._config.load.max_concurrency

@@ -45,10 +45,11 @@ class SimulatedDriver:
         timeout_ns: int | None = None,
         faults: Faults | None = None,
         pace: Callable[[int], float] | None = None,
+        of_device_alone: bool = False,
     ) -> None:
         """`profile` is what things cost, where that is not what the machine takes them to cost; a launch that starts at an
-        instant takes `pace` of it times as long. It is given up after `timeout_ns`; where nobody says, never, or with `faults`
-        after `usual_timeout_ns`."""
+        instant takes `pace` of it times as long, or, `of_device_alone`, what the device does of it. It is given up after
+        `timeout_ns`; where nobody says, never, or with `faults` after `usual_timeout_ns`."""
         self._machine = machine
         self._profile = profile or machine.profile
         self._listener = listener
@@ -67,6 +68,7 @@ class SimulatedDriver:
         self._cores = self._profile.costs.cores
         self._waiting: deque[Launch] = deque()  # for a core
         self._pace = pace
+        self._paced = HOST if of_device_alone else ANSWER - 1  # phases of more than that
         self._ended = 0  # queries, however that went
         self._faults = faults
         if timeout_ns is None and faults is not None:
@@ -240,7 +242,7 @@ class SimulatedDriver:
             phases = _after(first_ns, phases)
         if self._pace is not None:
             factor = self._pace(now_ns)
-            phases = tuple((round(factor * work_ns), weight) for work_ns, weight in phases)
+            phases = tuple((round(factor * work) if kind > self._paced else work, kind) for work, kind in phases)
         self._device.start(launch.id, phases, now_ns)
 
     def _work(

@@ -2,7 +2,7 @@
 
 Every run of the report is simulated once more, on the same schedule: mean and p99 by policy and load. Where a run on a GPU has
 told its host's pace (`queueing_us`), the simulated host goes by it; where it has told its GPU's clock (`sm_mhz_by_tenth`),
-everything does.
+the simulated device does.
 """
 
 from __future__ import annotations
@@ -85,10 +85,10 @@ def host_pace(run: Mapping[str, Any], costs: Costs) -> float:
 
 
 def clock_pace(run: Mapping[str, Any], most_mhz: float) -> Callable[[int], float] | None:
-    """How many times as long everything took at an instant of a run as at this clock; None where the run does not say.
+    """How many times as long the device took at an instant of a run as at this clock; None where the run does not say.
 
-    The host's part is taken to slow down as well, which it does not: next to a clock that fell by a quarter, that is little.
-    A tenth without a note has the clock of the one before.
+    All kernels are taken to slow down with the clock, which those that wait for memory do not: large batches come out too
+    slow. A tenth without a note has the clock of the one before.
     """
     told = (run.get("gpu") or {}).get("sm_mhz_by_tenth") or ()
     known = [mhz for mhz in told if mhz]
@@ -127,7 +127,7 @@ def again(report: Mapping[str, Any], profile: Profile) -> Iterator[tuple[Mapping
         contender = contender_of(_POLICY.validate_json(json.dumps(run["policy"])), profile)
         schedule = point.schedule(config, run["load"]["seed"])
         pace = clock_pace(run, most_mhz)
-        result = bed.run(contender, point, schedule, pace=pace, host_pace=host_pace(run, profile.costs))
+        result = bed.run(contender, point, schedule, device_pace=pace, host_pace=host_pace(run, profile.costs))
         yield run, summarise(result.measured)["response_ms"]
 
 

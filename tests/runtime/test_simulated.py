@@ -76,6 +76,14 @@ def test_a_pace_is_that_of_the_instant_at_which_a_launch_starts() -> None:
     assert spent == [2 * MS + 100_000, 3 * MS + 150_000]
 
 
+def test_a_pace_of_the_device_alone_leaves_host_and_line_as_they_are() -> None:
+    costs = {"launch_us": 100, "transfer_us_per_row": 40, "wake_us": 30, "one_host": True}
+    profile = Profile.from_table({"stages": STAGES, **costs})
+    machine = Machine(Limits(2, 4), profile, Normal(FillOrWait(1, 0, 1)))
+    driver = SimulatedDriver(machine, pace=lambda _: 1.5, of_device_alone=True)
+    assert list(driver.run([0]).done_ns) == [3 * MS + 170_000]
+
+
 def test_another_speed_is_nothing_that_the_machine_knows() -> None:
     assert responses([0], speed=1.5, launch_us=100) == [3 * MS + 150_000]
 
