@@ -58,7 +58,6 @@ def test_every_stage_lane_size_and_cost_is_there(lanes: tuple[int | None, ...]) 
     assert all(profile.whole_ns(batch, 0) > 0 for batch in range(1, MAX_BATCH + 1))
     assert sorted(run.slicing_tax) == [1, 2, 4]
     assert profile.costs.copy_ns_per_row > 0
-    assert profile.costs.bounced_ns(1, MAX_BATCH) > 0 == profile.costs.bounced_ns(0, MAX_BATCH)
     assert 1.0 <= profile.slowdown(0.5) <= profile.slowdown(1.0) <= profile.slowdown(3.0)
     assert profile.crowding is not None
     assert len(profile.crowding) == len(lanes)
@@ -67,6 +66,17 @@ def test_every_stage_lane_size_and_cost_is_there(lanes: tuple[int | None, ...]) 
         assert numbers == {size: [2, 4] for size in (1, 2, 4)}
     assert "fake 1" in profile.source
     assert any("at once" in line for line in told)
+
+
+def test_what_does_not_begin_its_set_costs_more_by_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def repeated_ms(
+        self: DeviceProfiler, launcher: DeviceLauncher, first: int, last: int, place: Place, lane: int
+    ) -> float:
+        return 1.0 + (0.03 + 0.02 * place.rows if place.first_row else 0.0)
+
+    monkeypatch.setattr(DeviceProfiler, "_repeated_ms", repeated_ms)
+    costs = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=1))[0].profile.costs
+    assert (costs.bounce_ns, costs.bounce_ns_per_row) == (pytest.approx(30_000, abs=1), pytest.approx(20_000, abs=1))
 
 
 def test_costs_are_those_of_the_turn_in_which_the_host_was_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
