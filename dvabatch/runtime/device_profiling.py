@@ -24,7 +24,7 @@ from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
-from dvabatch.runtime.driven import Crowded, Driven, Lone, Queue
+from dvabatch.runtime.driven import Crowded, Driven, Queue
 from dvabatch.runtime.loops import Alike, random_arrivals_ns, slowdown_at_once
 from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
 from engines.base import Array
@@ -47,8 +47,8 @@ class DeviceEffort:
 
     budget_s: float = 0.03
     rounds: int = 5
-    queries: int = 60  # in a queue that never runs dry, for what a launch costs
-    light_s: float = 0.4  # of queries that mostly find everything idle, for what waking and a boundary cost
+    queries: int = 60  # in a queue that never runs dry, for what a launch and a boundary cost
+    light_s: float = 0.4  # of queries that mostly find everything idle, for what waking costs
     cycles: int = 16  # of as many batches as run at once, for what is served at best
     launches: int = 160  # that begin at random, for each number that may run at once
 
@@ -65,10 +65,10 @@ class _Crowd(NamedTuple):
 class _Turn(NamedTuple):
     """What tells the host's costs, measured right after each other."""
 
-    queue: Queue  # of single queries
+    one: Queue  # of single queries
+    steps: Queue  # of such as stop at every boundary
     full: Queue  # of full batches
-    one: Lone  # queries that go straight through
-    step: Lone  # and such as stop at every boundary
+    lone_ns: float  # the response of queries that mostly find everything idle
 
 
 class DeviceProfiler:
@@ -233,7 +233,7 @@ class DeviceProfiler:
             if crowd.size == size:
                 found = usual[crowd]
                 # What a slow host adds is no slowdown of launches by each other.
-                there = costs.at_pace(max(1.0, costs.pace_of(found.queueing_ns, size) or 1.0))
+                there = costs.at_pace(costs.pace_of(found.queueing_ns, size) or 1.0)
                 alike = Alike(
                     draft.span_ns(0, self._limits.last_stage, size, crowd.lane),
                     there.busy_ns(0, size),
@@ -289,35 +289,33 @@ class DeviceProfiler:
         turns = [
             _Turn(
                 self._driven.queued(draft, one_by_one, 1, self._effort.queries),
+                self._driven.queued(draft, OneByOne(), 1, self._effort.queries),
                 self._driven.queued(draft, full, most, self._effort.queries),
-                self._driven.lone(draft, one_by_one, self._effort.light_s),
-                self._driven.lone(draft, OneByOne(), self._effort.light_s),
+                self._driven.lone_ns(draft, one_by_one, self._effort.light_s),
             )
             for _ in range(_TURNS)
         ]
-        queue, of_full, one, step = min(turns, key=lambda turn: turn.one.queueing_ns + turn.step.queueing_ns)
+        one, steps, of_full, lone_ns = min(turns, key=lambda turn: turn.one.queueing_ns + turn.steps.queueing_ns)
         boundaries, further = max(1, self._limits.last_stage), max(1, most - 1)
         # Each further row keeps the thread, and then the line to the device.
-        of_rows_ns = (
-            of_full.round_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (queue.round_ns - direct_ns)
-        )
-        row_busy_ns = max(0.0, (of_full.queueing_ns - queue.queueing_ns) / further)
+        of_rows_ns = of_full.round_ns - draft.span_ns(0, self._limits.last_stage, most, 0) - (one.round_ns - direct_ns)
+        row_busy_ns = max(0.0, (of_full.queueing_ns - one.queueing_ns) / further)
         row_ns = max(0.0, of_rows_ns / further - row_busy_ns) if most > 1 else 0.0
         bounce_ns, bounce_ns_per_row = self._bounce_ns()
         return Costs(
-            launch_ns=max(0, round(queue.round_ns - direct_ns - row_ns)),
-            boundary_ns=max(0, round((step.response_ns - one.response_ns) / boundaries)),
+            launch_ns=max(0, round(one.round_ns - direct_ns - row_ns)),
+            boundary_ns=max(0, round((steps.round_ns - one.round_ns) / boundaries)),
             copy_ns_per_row=self._copy_ns(place),
             transfer_ns_per_row=round(row_ns),
-            wake_ns=max(0, round(one.response_ns - queue.round_ns)),
+            wake_ns=max(0, round(lone_ns - one.round_ns)),
             bounce_ns=bounce_ns,
             bounce_ns_per_row=bounce_ns_per_row,
             one_host=True,  # the driver's thread
             launch_busy_ns=round(one.busy_ns),
             launch_busy_ns_per_row=round(row_busy_ns),
-            boundary_busy_ns=max(0, round((step.busy_ns - one.busy_ns) / boundaries)),
+            boundary_busy_ns=max(0, round((steps.busy_ns - one.busy_ns) / boundaries)),
             queueing_ns=round(one.queueing_ns),
-            first_queueing_ns=round(step.queueing_ns),
+            first_queueing_ns=round(steps.queueing_ns),
         )
 
     def _bounce_ns(self) -> tuple[int, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -28,20 +27,12 @@ _NS_PER_S: Final = 1e9
 _FEWEST: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Lone:
-    """Queries that found the runtime idle, in nanoseconds."""
-
-    response_ns: float
-    busy_ns: float  # for which all decisions and launches of one kept the driver's thread: in the rest it has time for others
-    queueing_ns: float  # for which queueing the launch that one entered by did
-
-
 class Queue(NamedTuple):
     """Batches of a queue that never runs dry, in nanoseconds."""
 
     round_ns: float  # how long each takes to come round
-    queueing_ns: float  # for which queueing its launch kept the driver's thread
+    busy_ns: float  # for which all decisions and launches of one keep the driver's thread: in the rest it has time for others
+    queueing_ns: float  # for which queueing the launch that it enters by does
 
 
 class Crowded(NamedTuple):
@@ -64,8 +55,8 @@ class Driven:
         self._payloads = payloads
         self._pools: dict[int, list[dict[str, Array]]] = {}  # by lane
 
-    def lone(self, draft: Profile, policy: Policy, lasting_s: float) -> Lone:
-        """What is usual of queries that find the runtime idle, under a light load of the first lane that lasts.
+    def lone_ns(self, draft: Profile, policy: Policy, lasting_s: float) -> float:
+        """The usual response of queries that find the runtime idle, under a light load of the first lane that lasts.
 
         A device that has just been at work answers sooner than one that has had little to do for some hundred milliseconds, and
         the longer it rests between two queries, the longer the next one takes: by a fifth on a small network. So they come at
@@ -79,18 +70,12 @@ class Driven:
         settled = _unsettled(count)
         spent_ns = (done_ns - arrivals_ns)[settled:]
         alone = arrivals_ns[settled:] > np.maximum.accumulate(done_ns)[settled - 1 : -1]
-        # Queries take turns, so that a row has the launches of one: a first one, which brings its inputs along, and others.
-        queueing_ns = np.asarray(journal.queueing_ns, np.int64).reshape(count, -1)[settled:]
-        decision_ns = np.asarray(journal.decision_ns, np.int64)
-        decisions = len(decision_ns) / count
-        return Lone(
-            float(np.median(spent_ns[alone] if alone.any() else spent_ns)),
-            usual_ns(queueing_ns.sum(axis=1)) + decisions * usual_ns(decision_ns[round(settled * decisions) :]),
-            usual_ns(queueing_ns[:, 0]),
-        )
+        return float(np.median(spent_ns[alone] if alone.any() else spent_ns))
 
     def queued(self, draft: Profile, policy: Policy, batch: int, count: int, at_once: int = 1, lane: int = 0) -> Queue:
         """What is usual of a queue of `count` batches, of which `at_once` are always under way.
+
+        What keeps the thread is told for one at a time, or where each batch has one launch.
 
         Raises:
             EngineError: some queries got no answer.
@@ -98,7 +83,15 @@ class Driven:
         journal = self._run(draft, policy, batch, [0] * count, lane)
         settled = _unsettled(count)
         done_ns = np.sort(self._done_ns(journal, batch))
-        return Queue(round_ns(done_ns[settled:], at_once), usual_ns(journal.queueing_ns[settled:]))
+        # One at a time, so that a row has the launches of one batch: a first one, which brings its inputs along, and others.
+        queueing_ns = np.asarray(journal.queueing_ns, np.int64).reshape(count, -1)[settled:]
+        decision_ns = np.asarray(journal.decision_ns, np.int64)
+        decisions = len(decision_ns) / count
+        return Queue(
+            round_ns(done_ns[settled:], at_once),
+            usual_ns(queueing_ns.sum(axis=1)) + decisions * usual_ns(decision_ns[round(settled * decisions) :]),
+            usual_ns(queueing_ns[:, 0]),
+        )
 
     def done_ns(
         self, draft: Profile, policy: Policy, batch: int, arrivals_ns: Sequence[int], lane: int = 0

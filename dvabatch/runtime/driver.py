@@ -67,8 +67,8 @@ class Observer(Protocol):
 
     def launched(self, launch: Launch) -> None: ...
 
-    def queued(self, launch: Launch, took_ns: int) -> None:
-        """`took_ns` is for how long starting it kept the driver's thread."""
+    def queued(self, launch: Launch, took_ns: int, *, idle: bool) -> None:
+        """`took_ns` is for how long starting it kept the driver's thread; `idle` that nothing had been under way."""
 
     def copied(self, count: int) -> None: ...
 
@@ -260,7 +260,9 @@ class Driver(ABC, Generic[_S]):
                 self._last_launch[command.id] = command
             began_ns = self._clock()
             starter.start(command)
-            observer.queued(command, self._clock() - began_ns)
+            observer.queued(command, self._clock() - began_ns, idle=self._running_since_ns is None)
+            if self._running_since_ns is None:
+                self._running_since_ns = now_ns
         elif type(command) is Deliver:
             self._deliver(command)
         elif type(command) is Copy:
@@ -285,9 +287,6 @@ class Driver(ABC, Generic[_S]):
                 self._observer.delivered(query_id, now_ns, lambda row=row: {n: a[row].copy() for n, a in rows.items()})  # type: ignore[misc]
 
     def _account_busy(self, now_ns: int) -> None:
-        busy = bool(self._machine.ledger.launches)
-        if busy and self._running_since_ns is None:
-            self._running_since_ns = now_ns
-        elif not busy and self._running_since_ns is not None:
+        if self._running_since_ns is not None and not self._machine.ledger.launches:
             self.busy_ns += now_ns - self._running_since_ns
             self._running_since_ns = None

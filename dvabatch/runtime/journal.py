@@ -69,7 +69,7 @@ class Journal:
         self.decision_ns = array("q")
         self.queueing_ns = array("q")  # by launch
         # By launch: through how many stages it went, and with how many rows; 0 where it did not bring any to the beginning of
-        # its set.
+        # its set, or nothing had been under way.
         self._queued_through = array("b")
         self._queued_rows = array("i")
 
@@ -126,18 +126,19 @@ class Journal:
             tokens = sum([self.lengths[query_id] for query_id in launch.query_ids])
             self._tokens[key] = self._tokens.get(key, 0) + tokens
 
-    def queued(self, launch: Launch, took_ns: int) -> None:
-        """A launch kept the driver's thread for so long."""
+    def queued(self, launch: Launch, took_ns: int, *, idle: bool = False) -> None:
+        """A launch kept the driver's thread for so long; `idle` says that nothing had been under way."""
         self.queueing_ns.append(took_ns)
-        begins = launch.first_stage == launch.place.first_row == 0
-        self._queued_through.append(1 + launch.last_stage if begins else 0)
-        self._queued_rows.append(launch.place.rows if begins else 0)
+        alike = launch.first_stage == launch.place.first_row == 0 and not idle
+        self._queued_through.append(1 + launch.last_stage if alike else 0)
+        self._queued_rows.append(launch.place.rows if alike else 0)
 
     def queueing_of_ns(self, stages: int) -> dict[int, NDArray[np.int64]]:
         """By rows, for how long each launch through the first so many stages kept it that begins its buffer set.
 
         Those of as many rows all ask for the same calls, a transfer to the device among them, which later stages do without:
-        what they take tells the host's pace, whatever the policy and the load.
+        what they take tells the host's pace, whatever the policy and the load. A launch that found nothing under way is left
+        out: the longer the thread has had nothing to queue, the longer it takes.
         """
         rows = np.frombuffer(self._queued_rows, np.int32) * (np.frombuffer(self._queued_through, np.int8) == stages)
         took_ns = np.frombuffer(self.queueing_ns, np.int64)

@@ -29,8 +29,8 @@ class JournalObserver:
     def launched(self, launch: Launch) -> None:
         self.journal.launched(launch)
 
-    def queued(self, launch: Launch, took_ns: int) -> None:
-        self.journal.queued(launch, took_ns)
+    def queued(self, launch: Launch, took_ns: int, *, idle: bool) -> None:
+        self.journal.queued(launch, took_ns, idle=idle)
 
     def copied(self, count: int) -> None:
         self.journal.bytes_copied += count
@@ -85,7 +85,7 @@ class FutureObserver:
 
     def launched(self, launch: Launch) -> None: ...
 
-    def queued(self, launch: Launch, took_ns: int) -> None: ...
+    def queued(self, launch: Launch, took_ns: int, *, idle: bool) -> None: ...
 
     def copied(self, count: int) -> None: ...
 

@@ -74,14 +74,14 @@ def profile_in(report: Mapping[str, Any]) -> Profile:
 def host_pace(run: Mapping[str, Any], costs: Costs) -> float:
     """How many times as long the host took in a run as while its profile was measured, by what queueing its launches took.
 
-    1 at the least: what queues launches faster than a light load does is a thread that never rests, and `launch_us` is that
-    thread's already.
+    Of a profile of before, which does not know what rows take, 1 at the least: it told of launches under a light load, which
+    take longer.
     """
     told = run.get("queueing_us") or {}
     pace: float | None = told.get("pace")
-    if "stage" in told:  # a report of before: its pace is partly that of launches which bring nothing along
+    if "stage" in told:  # of before that: its pace is partly that of launches which bring nothing along
         pace = costs.pace_of(1e3 * (told["whole"] or 0))
-    return max(1.0, pace or 1.0)
+    return max(0.0 if costs.launch_busy_ns_per_row is not None else 1.0, pace or 1.0)
 
 
 def clock_pace(run: Mapping[str, Any], most_mhz: float) -> Callable[[int], float] | None:

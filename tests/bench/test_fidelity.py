@@ -35,8 +35,10 @@ def test_a_host_goes_by_what_queueing_launches_took_in_a_run() -> None:
     assert host_pace({}, costs) == 1.0
     assert host_pace({"queueing_us": {"whole": None, "first": None, "pace": None}}, costs) == 1.0
     assert host_pace({"queueing_us": {"whole": 60.0, "first": None, "pace": 1.5}}, costs) == 1.5
-    # A thread that never rests is no faster host.
+    # By a profile of before, a thread that never rests is no faster host.
     assert host_pace({"queueing_us": {"whole": 20.0, "first": None, "pace": 0.5}}, costs) == 1.0
+    knowing = Costs(100_000, queueing_ns=40_000, launch_busy_ns_per_row=0)
+    assert host_pace({"queueing_us": {"whole": 20.0, "first": None, "pace": 0.5}}, knowing) == 0.5
     # What was reported before mixed launches with and without a transfer.
     assert host_pace({"queueing_us": {"whole": 60.0, "stage": 90.0, "pace": 4.0}}, costs) == 1.5
     assert host_pace({"queueing_us": {"whole": None, "stage": 90.0, "pace": 4.0}}, costs) == 1.0

@@ -9,11 +9,12 @@ import pytest
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Policy
 from dvabatch.batching.place import Place
+from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler, rising, warmed
 from dvabatch.runtime.device_table import DeviceTable
-from dvabatch.runtime.driven import Crowded, Driven, Lone, Queue
+from dvabatch.runtime.driven import Crowded, Driven, Queue
 from dvabatch.runtime.loops import Alike
 from dvabatch.runtime.profiling import ProfileRun
 from dvabatch.runtime.shapes import lay_out_modules
@@ -80,36 +81,34 @@ def test_what_does_not_begin_its_set_costs_more_by_its_rows(monkeypatch: pytest.
 
 
 def test_costs_are_those_of_the_turn_in_which_the_host_was_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
-    ones, steps = (9, 14, 10, 13, 12, 11), (25, 13, 15, 16, 18, 17)  # thousands, by turns
-    measured = [1_000.0 * each for turn in zip(ones, steps, strict=True) for each in turn]
-    waited: list[float] = []
-
-    def lone(self: Driven, draft: Profile, policy: Policy, lasting_s: float) -> Lone:
-        took_ns = measured.pop(0)
-        return Lone(10 * took_ns, 2 * took_ns, took_ns)
+    ones, steps = (9, 14, 10, 13, 12, 11), (25, 13, 15, 16, 18, 17)  # us of queueing, by turns
+    turns, lone = iter(zip(ones, steps, strict=True)), iter(range(6))
+    taken: list[float] = []
 
     def queued(
         self: Driven, draft: Profile, policy: Policy, batch: int, count: int, at_once: int = 1, lane: int = 0
     ) -> Queue:
-        # Full batches take longer, and have rows that keep the thread.
-        waited.append(5_000_000_000.0 + 1_000 * len(waited) + 400_000 * (batch - 1))
-        return Queue(waited[-1], 20_000.0 + 50_000 * (batch - 1))
+        direct_ns = draft.span_ns(0, STAGES - 1, batch, 0)
+        if batch > 1:  # each further row keeps the thread for 50 us, and the line for 30
+            return Queue(direct_ns + 10 * taken[0] + 80_000 * (batch - 1), 0.0, taken[0] + 50_000 * (batch - 1))
+        if not isinstance(policy, Normal):
+            return Queue(direct_ns + 10 * taken[0] + 10 * taken[1], 2 * taken[0] + taken[1], taken[1])
+        taken[:] = (1_000.0 * each for each in next(turns))
+        return Queue(direct_ns + 10 * taken[0], 2 * taken[0], taken[0])
 
-    monkeypatch.setattr(Driven, "lone", lone)
+    def lone_ns(self: Driven, draft: Profile, policy: Policy, lasting_s: float) -> float:
+        return draft.span_ns(0, STAGES - 1, 1, 0) + 10 * taken[0] + 7_000 + next(lone)
+
+    monkeypatch.setattr(Driven, "lone_ns", lone_ns)
     monkeypatch.setattr(Driven, "queued", queued)
-    profile = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=1))[0].profile
-    costs = profile.costs
+    costs = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=1))[0].profile.costs
     # In no other turn are both together as fast; of others one is faster still, and what came of it is no part of this turn.
-    assert measured == []
     assert (costs.queueing_ns, costs.first_queueing_ns) == (10_000, 15_000)
-    assert costs.launch_busy_ns == 2 * 10_000
-    assert costs.boundary_ns == 10 * (15_000 - 10_000) / (STAGES - 1)
-    assert costs.launch_busy_ns_per_row == 50_000
-    row_ns = costs.transfer_ns_per_row
-    spans_ns = [profile.span_ns(0, STAGES - 1, rows, 0) for rows in (1, MAX_BATCH)]
-    of_rows_ns = (waited[2 * 2 + 1] - spans_ns[1]) - (waited[2 * 2] - spans_ns[0])
-    assert row_ns == pytest.approx(max(0.0, of_rows_ns / (MAX_BATCH - 1) - 50_000), abs=2)
-    assert costs.launch_ns == pytest.approx(waited[2 * 2] - profile.span_ns(0, STAGES - 1, 1, 0) - row_ns, abs=2)
+    assert (costs.launch_busy_ns, costs.boundary_busy_ns) == (20_000, 15_000 / (STAGES - 1))
+    assert costs.boundary_ns == 150_000 / (STAGES - 1)
+    assert (costs.launch_busy_ns_per_row, costs.transfer_ns_per_row) == (50_000, 30_000)
+    assert costs.launch_ns == 100_000 - 30_000
+    assert costs.wake_ns == 7_002
 
 
 def test_a_crowd_is_that_of_the_turn_in_which_the_host_was_fastest_whatever_came_of_it(
@@ -137,8 +136,8 @@ def test_a_crowd_is_that_of_the_turn_in_which_the_host_was_fastest_whatever_came
     assert set(believed) == {6e8}  # the longest, and yet the host was fastest
 
 
-@pytest.mark.parametrize(("queueing_ns", "host_ns"), [(5_000.0, 20_000), (10_000.0, 20_000), (30_000.0, 60_000)])
-def test_what_a_slow_host_adds_to_a_crowd_is_its_own(
+@pytest.mark.parametrize(("queueing_ns", "host_ns"), [(5_000.0, 10_000), (10_000.0, 20_000), (30_000.0, 60_000)])
+def test_what_the_host_adds_to_a_crowd_goes_by_its_pace_there(
     queueing_ns: float, host_ns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alike: list[Alike] = []
@@ -147,8 +146,7 @@ def test_what_a_slow_host_adds_to_a_crowd_is_its_own(
         alike.append(of)
         return 1.0
 
-    monkeypatch.setattr(Driven, "lone", lambda *_: Lone(100_000, 20_000, 10_000))
-    monkeypatch.setattr(Driven, "queued", lambda *_: Queue(5e9, 10_000))
+    monkeypatch.setattr(Driven, "queued", lambda *_: Queue(5e9, 20_000, 10_000))
     monkeypatch.setattr(Driven, "crowded", lambda *_: Crowded(queueing_ns, 1e9))
     monkeypatch.setattr("dvabatch.runtime.device_profiling.slowdown_at_once", slowdown)
     profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2))

@@ -67,11 +67,12 @@ def test_what_queueing_took_is_told_apart_by_stages_and_rows_of_a_launch_that_be
 ):
     journal = Journal(4)
     took = [(0, 2, 0, 1, 30), (0, 0, 0, 1, 10), (0, 2, 4, 1, 70), (1, 1, 0, 1, 90), (0, 2, 0, 3, 80), (0, 2, 0, 1, 50)]
+    journal.queued(Launch(9, 9, 0, 0, 2, Place(0, 0, 1), (9,), (0, 0, 0), None), 60, idle=True)
     for number, (first, last, first_row, rows, took_ns) in enumerate(took):
         executors = (0,) * (last + 1 - first)
         place = Place(0, first_row, rows)
         journal.queued(Launch(number, number, 0, first, last, place, (number,) * rows, executors, None), took_ns)
-    assert journal.queueing_ns.tolist() == [30, 10, 70, 90, 80, 50]
+    assert journal.queueing_ns.tolist() == [60, 30, 10, 70, 90, 80, 50]
     found = {stages: journal.queueing_of_ns(stages) for stages in (1, 2, 3)}
     by_rows = {stages: {rows: took.tolist() for rows, took in of.items()} for stages, of in found.items()}
     assert by_rows == {1: {1: [10]}, 2: {}, 3: {1: [30, 50], 3: [80]}}

@@ -246,6 +246,16 @@ def test_more_payloads_than_are_kept_answer_for_nobody_else(most: int, monkeypat
     assert {q: a["answer"].tolist() for q, a in polled.answers.items()} == {q: [q * 7 % 20, STAGES] for q in range(120)}
 
 
+def test_a_launch_that_finds_nothing_under_way_tells_nothing_of_the_host() -> None:
+    def known_of(arrivals_ns: list[int]) -> tuple[int, int]:
+        journal = tokens(POLICIES["NORMAL"]).pull(arrivals_ns).journal
+        return sum(map(len, journal.queueing_of_ns(STAGES).values())), len(journal.queueing_ns)
+
+    known, launches = known_of([0] * 40)
+    assert known == launches - 1
+    assert known_of([number * 200_000_000 for number in range(4)]) == (0, 4)
+
+
 def test_a_refused_launch_fails_its_own_queries_alone() -> None:
     """Stage 1 refuses batches of exactly three; what stage 0 did for them had come to its end."""
 
