@@ -34,7 +34,7 @@ BATCHES = (2, 4, 8, 16, 32)
 DELAYS_OF_WHOLE = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2)
 _SEED = 77_003
 _BEYOND = 1000.0  # the bound of the last setting, which serves whatever comes
-_FORM = 4  # of what is kept: settings of another form are tuned anew
+_FORM = 5  # of what is kept: settings of another form are tuned anew
 _SETTINGS = TypeAdapter(tuple[AutoSetting, ...])
 
 
@@ -137,7 +137,8 @@ def tune_auto(
 
 
 def _candidates(profile: Profile, limits: Limits, max_batch: int) -> Iterable[AutoSetting]:
-    """Ordinary batching over a grid; and early entry while there is room, with and without catching up."""
+    """Ordinary batching over a grid, and with one batch ahead; and early entry while there is room, with and without catching
+    up."""
     batches = sizes_up_to(max_batch, BATCHES)
     whole_us = profile.whole_ns(1, len(profile.lanes) - 1) / NS_PER_US
     most = min(limits.executors_per_stage, limits.buffer_sets)
@@ -151,6 +152,17 @@ def _candidates(profile: Profile, limits: Limits, max_batch: int) -> Iterable[Au
             instances=count,
             mixed=mixed,
         )
+    if most > 1 and profile.costs.host_ns(0) + profile.costs.transfer_ns(
+        0, 1
+    ):  # else none is sooner there for being ahead
+        for batch, delay, mixed in product(batches, DELAYS_OF_WHOLE, mixes):
+            yield AutoSetting(
+                up_to=_BEYOND,
+                max_batch_size=batch,
+                max_queue_delay_microseconds=min(LONGEST_DELAY_US, round(delay * whole_us)),
+                ahead=True,
+                mixed=mixed,
+            )
     ways = (False, True) if profile.stages > 1 else (False,)
     for batch, mixed, catching_up in product(batches, mixes, ways):
         yield AutoSetting(

@@ -11,7 +11,7 @@ from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Policy
 from dvabatch.batching.policies.auto import Auto, Setting
 from dvabatch.batching.policies.catching_up import CatchingUp
-from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.policies.entry import FillOrWait, JustInTime
 from dvabatch.batching.policies.favoring import Favoring
 from dvabatch.batching.policies.policy import HybridDva, InputDva, LoadDva, Normal, NormalInput, OperatorDva
 from dvabatch.batching.profile import NS_PER_US, Profile
@@ -140,7 +140,9 @@ def _entry(options: EntryOptions, whole_us: float, *, mixed: bool = False) -> Fi
 
 def _setting(options: AutoSetting) -> Setting:
     delay_ns = round(options.max_queue_delay_microseconds * NS_PER_US)
-    entry = FillOrWait(options.max_batch_size, delay_ns, options.instances, options.mixed)
+    instances = options.instances + (1 if options.ahead else 0)
+    plain = FillOrWait(options.max_batch_size, delay_ns, instances, options.mixed)
+    entry = JustInTime(plain) if options.ahead else plain
     return Setting(options.up_to, entry, options.in_room, options.catching_up, options.usual)
 
 

@@ -156,6 +156,8 @@ class AutoSetting(Section):
     """How long the oldest query may wait for company."""
     instances: Annotated[int, Field(ge=1, le=1024)] = 1
     """Batches under way at a time."""
+    ahead: bool = False
+    """One batch more is opened, just in time to follow one that ends without a pause."""
     mixed: bool = False
     """One queue for all lengths, padded to the longest member."""
     in_room: bool = False

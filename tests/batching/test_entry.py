@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dvabatch.batching.limits import Limits
-from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.policies.auto import Auto, Setting
+from dvabatch.batching.policies.entry import FillOrWait, JustInTime
 from dvabatch.batching.policies.policy import Normal, NormalInput
+from dvabatch.batching.profile import Profile
 from tests.batching.timeline import MS, flat, play
 
 LIMITS = Limits(stages=3, max_batch=4, buffer_sets=4, executors_per_stage=4)
@@ -81,3 +83,39 @@ def test_the_digest_tells_options_apart() -> None:
     ]
     policies.append(NormalInput(FillOrWait(2, 0, 1)))
     assert len({policy.digest for policy in policies}) == 4
+
+
+def in_time(
+    launch_us: float, transfer_us: float, arrivals_ms: list[float], instances: int = 2
+) -> list[tuple[float, tuple[int, ...]]]:
+    """When which queries were launched, on two stages of 1 ms each at any batch size."""
+    table = flat(2).to_table() | {"launch_us": launch_us, "transfer_us_per_row": transfer_us}
+    policy = Auto((Setting(1.0, JustInTime(FillOrWait(8, 0, instances)), in_room=False, catching_up=False),))
+    line = play(Limits(2, 8, 4, 4), Profile.from_table(table), policy, arrivals_ms)
+    return [(run.at_ms, run.ids) for run in line.launches]
+
+
+def test_the_next_batch_is_opened_as_soon_before_one_ends_as_it_takes_to_get_there() -> None:
+    """The first should end 2.2 ms after it began; two more rows need 0.3 ms to get there, and three 0.4."""
+    assert in_time(100, 100, [0, 0.5, 1.0]) == [(0, (0,)), (1.9, (1, 2))]
+    assert in_time(100, 100, [0, 0.5, 1.0, 1.85]) == [(0, (0,)), (1.85, (1, 2, 3))]
+
+
+def test_whoever_comes_when_one_is_ahead_waits_until_nobody_is() -> None:
+    arrivals_ms = [0, 0.5, 1.0, 1.85, 1.9]
+    assert in_time(100, 100, arrivals_ms) == [(0, (0,)), (1.85, (1, 2, 3)), (3.85, (4,))]
+
+
+def test_where_it_takes_no_time_to_get_there_it_is_ordinary_batching_with_one_less() -> None:
+    arrivals_ms = [0, 0.5, 1.0, 1.5, 3.0, 3.1, 9.0]
+    plain = play(Limits(2, 8, 4, 4), flat(2), Normal(FillOrWait(8, 0, 1)), arrivals_ms)
+    assert in_time(0, 0, arrivals_ms) == [(run.at_ms, run.ids) for run in plain.launches]
+
+
+def test_the_last_of_more_instances_comes_in_time_for_the_first_that_ends() -> None:
+    assert in_time(500, 0, [0, 1.0, 1.2], 3) == [(0, (0,)), (1.0, (1,)), (2.0, (2,))]
+
+
+def test_nobody_comes_in_time_for_nobody() -> None:
+    with pytest.raises(ValueError, match="1 instances came, wanted 2 or more"):
+        JustInTime(FillOrWait(8, 0, 1))

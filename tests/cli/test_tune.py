@@ -48,6 +48,19 @@ def test_settings_rise_and_stay_within_the_limits() -> None:
     assert all(setting.max_batch_size <= 4 and setting.instances <= 2 for setting in found)
 
 
+@pytest.mark.parametrize(
+    ("costs", "executors", "ahead"),
+    [({}, 2, False), ({"launch_us": 5}, 2, True), ({"transfer_us_per_row": 1}, 2, True), ({"launch_us": 5}, 1, False)],
+)
+def test_a_batch_ahead_is_tried_where_it_takes_time_to_get_there(
+    costs: dict[str, float], executors: int, ahead: bool
+) -> None:
+    profile = Profile.from_table({**TABLE, **costs})
+    tried = list(tuning._candidates(profile, Limits(2, 8, 4, executors), 4))
+    assert any(setting.ahead for setting in tried) is ahead
+    assert {setting.instances for setting in tried if setting.ahead} <= {1}
+
+
 def test_neighbours_that_do_the_same_are_one() -> None:
     one, other = AutoSetting(up_to=0.1, max_batch_size=2), AutoSetting(up_to=0.3, max_batch_size=4)
     doubled = [one, one.model_copy(update={"up_to": 0.2}), other]

@@ -31,7 +31,7 @@ POLICIES: list[dict[str, Any]] = [
         "scheduler_type": "AUTO",
         "settings": [
             {"up_to": 0.5, "max_batch_size": 4, "instances": 4, "in_room": True, "catching_up": True},
-            {"up_to": 1000, "max_batch_size": 8, "instances": 4},
+            {"up_to": 1000, "max_batch_size": 8, "instances": 1, "ahead": True},
         ],
     },
 ]

@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 
 from dvabatch.batching.history import History
 from dvabatch.batching.machine import Machine
+from dvabatch.batching.policies.auto import Auto, Setting
+from dvabatch.batching.policies.entry import JustInTime
+from dvabatch.batching.profile import Profile
 from dvabatch.runtime.trace import Recorder, retrace
 from tests.laws.audit import Books
 from tests.laws.driver import LawDriver
 from tests.laws.random_policy import RandomPolicy
 from tests.laws.scenario import Scenario
-from tests.laws.strategies import POLICIES, MakePolicy, policies, scenarios
+from tests.laws.strategies import POLICIES, MakePolicy, entries, policies, scenarios
 from tests.laws.watched import WatchedPolicy
 
 LAWS = settings.get_profile("laws")
@@ -39,6 +42,20 @@ def test_all_laws_hold_whatever_happens(name: str, data: st.DataObject) -> None:
     make = data.draw(policies(name, scenario.limits))
     _, _, trace = run(scenario, make)
     again = retrace(trace.splitlines(keepends=True), History(scenario.limits, scenario.profile, make()))
+    assert len(list(again)) == trace.count("\n") - 1
+
+
+@settings(LAWS, max_examples=60)
+@given(st.data())
+def test_all_laws_hold_where_batches_are_opened_ahead(data: st.DataObject) -> None:
+    scenario = data.draw(scenarios())
+    takes = {"launch_us": data.draw(st.sampled_from([0, 500, 2500])), "transfer_us_per_row": 250}
+    scenario = replace(scenario, profile=Profile.from_table(scenario.profile.to_table() | takes))
+    entry = data.draw(entries(scenario.limits, mixed=data.draw(st.booleans())))
+    ahead = JustInTime(replace(entry, instances=entry.instances + 1))
+    setting = Setting(1.0, ahead, data.draw(st.booleans()), data.draw(st.booleans()))
+    _, _, trace = run(scenario, lambda: Auto((setting,)))
+    again = retrace(trace.splitlines(keepends=True), History(scenario.limits, scenario.profile, Auto((setting,))))
     assert len(list(again)) == trace.count("\n") - 1
 
 

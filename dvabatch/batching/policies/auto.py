@@ -9,7 +9,7 @@ from math import sqrt
 
 from dvabatch.batching.operations import Advance, Merge, New, Operation, Stretch, Wake
 from dvabatch.batching.policies.boundary import advance
-from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.policies.entry import FillOrWait, JustInTime
 from dvabatch.batching.states import BatchState
 from dvabatch.batching.view import BatchView, View
 
@@ -31,7 +31,7 @@ class Setting:
     """
 
     up_to: float
-    entry: FillOrWait
+    entry: FillOrWait | JustInTime
     in_room: bool
     catching_up: bool
     usual: float | None = None

@@ -70,3 +70,40 @@ class FillOrWait:
             if oldest is not None and oldest.arrival_ns + self.max_delay_ns > view.now_ns:
                 return Wake(oldest.arrival_ns + self.max_delay_ns)
         return New(*view.waiting.first_of_any(self.max_batch))
+
+
+@dataclass(frozen=True, slots=True)
+class JustInTime:
+    """As `entry`, but that the last of its instances is opened no sooner before another should end than it takes to get there.
+
+    While one batch runs, the host queues the next one, and its rows go to the device: that goes from batch to batch without a
+    pause. Opened any sooner, a batch would leave behind who comes meanwhile, and slow down the one that runs. When a batch
+    should end is reckoned from the profile, as if nothing slowed it down.
+    """
+
+    entry: FillOrWait
+
+    def __post_init__(self) -> None:
+        if self.entry.instances < 2:
+            raise ValueError(
+                f"one batch comes in time for another: {self.entry.instances} instances came, wanted 2 or more"
+            )
+
+    def plan(self, view: View) -> Operation | None:
+        """The one batch to open now, or when to ask again."""
+        operation = self.entry.plan(view)
+        if type(operation) is not New or view.sets_in_use + 1 < self.entry.instances:
+            return operation
+        profile, last = view.profile, view.limits.last_stage
+        costs = profile.costs
+        end_ns: int | None = None
+        for batch in view.batches:
+            if batch.first_launch_ns is not None:
+                before_ns = costs.host_ns(0, batch.size) + costs.transfer_ns(0, batch.size)
+                ends_ns = batch.first_launch_ns + before_ns + profile.span_ns(0, last, batch.size, batch.lane)
+                end_ns = ends_ns if end_ns is None else min(end_ns, ends_ns)
+        if end_ns is None:
+            return operation
+        rows = len(operation.query_ids)
+        due_ns = end_ns - costs.host_ns(0, rows) - costs.transfer_ns(0, rows)
+        return Wake(due_ns) if due_ns > view.now_ns else operation
