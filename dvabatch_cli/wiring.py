@@ -140,7 +140,7 @@ def _entry(options: EntryOptions, whole_us: float, *, mixed: bool = False) -> Fi
 
 def _setting(options: AutoSetting) -> Setting:
     delay_ns = round(options.max_queue_delay_microseconds * NS_PER_US)
-    instances = options.instances + (1 if options.ahead else 0)
+    instances = 2 if options.ahead else options.instances
     plain = FillOrWait(options.max_batch_size, delay_ns, instances, options.mixed)
     entry = JustInTime(plain) if options.ahead else plain
     return Setting(options.up_to, entry, options.in_room, options.catching_up, options.usual)

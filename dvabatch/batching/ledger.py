@@ -32,7 +32,7 @@ class Ledger:
     """Everything the machine knows at `now_ns`."""
 
     __slots__ = (
-        "_bound_for", "_pace", "batch_by_id", "executors", "followers", "idle", "idle_through", "launches",
+        "_bound_for", "_pace", "batch_by_id", "executors", "followers", "idle", "idle_through", "last_end_ns", "launches",
         "limits", "next_batch_id", "next_launch_id", "now_ns", "profile", "ready_batches", "sets", "waiting",
     )  # fmt: skip
 
@@ -51,6 +51,7 @@ class Ledger:
         self.ready_batches = ReadyBatches(limits.stages)
         self.launches: dict[int, Launch] = {}  # in flight
         self.followers: dict[int, int] = {}  # launch -> the launch queued behind it
+        self.last_end_ns = 0
         self.next_batch_id = 0
         self.next_launch_id = 0
 
@@ -280,6 +281,7 @@ class Ledger:
     def leave_executors(self, launch: Launch) -> None:
         """A launch has ended on the device: its executors go to the launch behind it, or are free."""
         del self.launches[launch.id]
+        self.last_end_ns = self.now_ns
         follower_id = self.followers.pop(launch.id, None) if self.followers else None
         if follower_id is None:
             self.executors.put_back(launch.first_stage, launch.executors)

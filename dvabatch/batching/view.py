@@ -113,6 +113,10 @@ class View(Protocol):
     @property
     def sets_in_use(self) -> int: ...
     @property
+    def last_end_ns(self) -> int:
+        """When a launch last ended; 0 before the first."""
+
+    @property
     def next_batch_id(self) -> int:
         """The id that the next `New`, `Stretch` or `Split` gives to the first batch it makes."""
 

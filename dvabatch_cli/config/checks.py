@@ -177,12 +177,8 @@ class Parts:
         for index, setting in enumerate(policy.settings or ()):
             for bound in bounds:
                 yield from (finding.under("settings", index) for finding in _at_most(setting, *bound))
-            room = min(engine.executors_per_stage, engine.buffer_set_size)
-            if setting.ahead and setting.instances == room:
-                found = Finding(
-                    ("ahead",), f"true with instances {room}", f"room for one batch more: at most {room - 1}"
-                )
-                yield found.under("settings", index)
+            if setting.ahead and setting.instances != 1:
+                yield Finding(("settings", index, "instances"), f"{setting.instances} with ahead", "1")
 
     def _favors(self, policy: PolicyOptions) -> Iterator[Finding]:
         favors = policy.favor_per_stage if isinstance(policy, FavorOptions) else None

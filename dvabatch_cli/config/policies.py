@@ -157,7 +157,7 @@ class AutoSetting(Section):
     instances: Annotated[int, Field(ge=1, le=1024)] = 1
     """Batches under way at a time."""
     ahead: bool = False
-    """One batch more is opened, just in time to follow one that ends without a pause."""
+    """With one instance: the next batch is opened just in time to follow the one that runs without a pause."""
     mixed: bool = False
     """One queue for all lengths, padded to the longest member."""
     in_room: bool = False

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from dvabatch.batching.commands import Launch
+from dvabatch.batching.events import LaunchFinished, QueryArrived, TimerFired
 from dvabatch.batching.limits import Limits
+from dvabatch.batching.machine import Machine
 from dvabatch.batching.policies.auto import Auto, Setting
 from dvabatch.batching.policies.entry import FillOrWait, JustInTime
 from dvabatch.batching.policies.policy import Normal, NormalInput
 from dvabatch.batching.profile import Profile
+from dvabatch.batching.query import Query
 from tests.batching.timeline import MS, flat, play
 
 LIMITS = Limits(stages=3, max_batch=4, buffer_sets=4, executors_per_stage=4)
@@ -85,12 +89,10 @@ def test_the_digest_tells_options_apart() -> None:
     assert len({policy.digest for policy in policies}) == 4
 
 
-def in_time(
-    launch_us: float, transfer_us: float, arrivals_ms: list[float], instances: int = 2
-) -> list[tuple[float, tuple[int, ...]]]:
+def in_time(launch_us: float, transfer_us: float, arrivals_ms: list[float]) -> list[tuple[float, tuple[int, ...]]]:
     """When which queries were launched, on two stages of 1 ms each at any batch size."""
     table = flat(2).to_table() | {"launch_us": launch_us, "transfer_us_per_row": transfer_us}
-    policy = Auto((Setting(1.0, JustInTime(FillOrWait(8, 0, instances)), in_room=False, catching_up=False),))
+    policy = Auto((Setting(1.0, JustInTime(FillOrWait(8, 0, 2)), in_room=False, catching_up=False),))
     line = play(Limits(2, 8, 4, 4), Profile.from_table(table), policy, arrivals_ms)
     return [(run.at_ms, run.ids) for run in line.launches]
 
@@ -112,10 +114,21 @@ def test_where_it_takes_no_time_to_get_there_it_is_ordinary_batching_with_one_le
     assert in_time(0, 0, arrivals_ms) == [(run.at_ms, run.ids) for run in plain.launches]
 
 
-def test_the_last_of_more_instances_comes_in_time_for_the_first_that_ends() -> None:
-    assert in_time(500, 0, [0, 1.0, 1.2], 3) == [(0, (0,)), (1.0, (1,)), (2.0, (2,))]
+def test_a_batch_that_was_ahead_begins_when_the_one_before_it_has_ended() -> None:
+    """The first should end after 2.2 ms and ends after 3: the second, of one row, after 5 and not after 4.2."""
+    table = flat(2).to_table() | {"launch_us": 100, "transfer_us_per_row": 100}
+    policy = Auto((Setting(1.0, JustInTime(FillOrWait(8, 0, 2)), in_room=False, catching_up=False),))
+    machine = Machine(Limits(2, 8, 4, 4), Profile.from_table(table), policy, debug=True)
+    machine.handle([QueryArrived(Query(0, 0))], 0)
+    machine.handle([QueryArrived(Query(1, MS))], MS)
+    assert machine.wake_ns == 2 * MS
+    assert any(isinstance(command, Launch) for command in machine.handle([TimerFired()], 2 * MS))
+    machine.handle([LaunchFinished(0)], 3 * MS)
+    machine.handle([QueryArrived(Query(2, 4 * MS))], 4 * MS)
+    assert machine.wake_ns == 5 * MS - 200_000
 
 
-def test_nobody_comes_in_time_for_nobody() -> None:
-    with pytest.raises(ValueError, match="1 instances came, wanted 2 or more"):
-        JustInTime(FillOrWait(8, 0, 1))
+@pytest.mark.parametrize("instances", [1, 3])
+def test_one_comes_in_time_for_one_other(instances: int) -> None:
+    with pytest.raises(ValueError, match=rf"{instances} instances came, wanted 2"):
+        JustInTime(FillOrWait(8, 0, instances))

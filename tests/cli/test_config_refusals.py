@@ -110,7 +110,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         policy("AUTO", settings=[{"up_to": 1, "max_batch_size": 8, "instances": 4, "ahead": True}]),
-        "settings[0].ahead: got true with instances 4, wanted room for one batch more: at most 3",
+        "settings[0].instances: got 4 with ahead, wanted 1",
     ),
     (policy("OPERATOR_DVA", favor_per_stage=[4, 8]), "got 2 values, wanted one for each of slicing.stages (4)"),
     (policy("OPERATOR_DVA", favor_per_stage=[4, 8, 0, 4]), "favor_per_stage[2]: got 0, wanted a number of at least 1"),

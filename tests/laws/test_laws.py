@@ -52,7 +52,7 @@ def test_all_laws_hold_where_batches_are_opened_ahead(data: st.DataObject) -> No
     takes = {"launch_us": data.draw(st.sampled_from([0, 500, 2500])), "transfer_us_per_row": 250}
     scenario = replace(scenario, profile=Profile.from_table(scenario.profile.to_table() | takes))
     entry = data.draw(entries(scenario.limits, mixed=data.draw(st.booleans())))
-    ahead = JustInTime(replace(entry, instances=entry.instances + 1))
+    ahead = JustInTime(replace(entry, instances=2))
     setting = Setting(1.0, ahead, data.draw(st.booleans()), data.draw(st.booleans()))
     _, _, trace = run(scenario, lambda: Auto((setting,)))
     again = retrace(trace.splitlines(keepends=True), History(scenario.limits, scenario.profile, Auto((setting,))))

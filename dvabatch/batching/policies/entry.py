@@ -74,36 +74,42 @@ class FillOrWait:
 
 @dataclass(frozen=True, slots=True)
 class JustInTime:
-    """As `entry`, but that the last of its instances is opened no sooner before another should end than it takes to get there.
+    """As `entry`, with two instances, but the second is opened no sooner before the first should end than it takes to get to
+    the device.
 
     While one batch runs, the host queues the next one, and its rows go to the device: that goes from batch to batch without a
-    pause. Opened any sooner, a batch would leave behind who comes meanwhile, and slow down the one that runs. When a batch
-    should end is reckoned from the profile, as if nothing slowed it down.
+    pause. Opened any sooner, a batch would leave behind who comes meanwhile, and slow down the one that runs.
+
+    When a batch should end is reckoned from the profile, and from the end of the one before it: where a device takes longer
+    than its profile says, each batch is opened too soon by that, and none by more than the one before it.
     """
 
     entry: FillOrWait
 
     def __post_init__(self) -> None:
-        if self.entry.instances < 2:
-            raise ValueError(
-                f"one batch comes in time for another: {self.entry.instances} instances came, wanted 2 or more"
-            )
+        if self.entry.instances != 2:
+            raise ValueError(f"one batch comes in time for one other: {self.entry.instances} instances came, wanted 2")
 
     def plan(self, view: View) -> Operation | None:
         """The one batch to open now, or when to ask again."""
         operation = self.entry.plan(view)
-        if type(operation) is not New or view.sets_in_use + 1 < self.entry.instances:
+        if type(operation) is not New or not view.sets_in_use:
             return operation
-        profile, last = view.profile, view.limits.last_stage
-        costs = profile.costs
-        end_ns: int | None = None
+        due_ns = self._end_ns(view) - _before_ns(view, len(operation.query_ids))
+        return Wake(due_ns) if due_ns > view.now_ns else operation
+
+    @staticmethod
+    def _end_ns(view: View) -> int:
+        """When the batch under way should end: it began as it came to the device, or as the one before it left."""
+        ends_ns = view.now_ns
         for batch in view.batches:
             if batch.first_launch_ns is not None:
-                before_ns = costs.host_ns(0, batch.size) + costs.transfer_ns(0, batch.size)
-                ends_ns = batch.first_launch_ns + before_ns + profile.span_ns(0, last, batch.size, batch.lane)
-                end_ns = ends_ns if end_ns is None else min(end_ns, ends_ns)
-        if end_ns is None:
-            return operation
-        rows = len(operation.query_ids)
-        due_ns = end_ns - costs.host_ns(0, rows) - costs.transfer_ns(0, rows)
-        return Wake(due_ns) if due_ns > view.now_ns else operation
+                began_ns = max(batch.first_launch_ns + _before_ns(view, batch.size), view.last_end_ns)
+                ends_ns = began_ns + view.profile.span_ns(0, view.limits.last_stage, batch.size, batch.lane)
+        return ends_ns
+
+
+def _before_ns(view: View, rows: int) -> int:
+    """What passes from the launch of so many rows until the device begins with them."""
+    costs = view.profile.costs
+    return costs.host_ns(0, rows) + costs.transfer_ns(0, rows)
