@@ -33,6 +33,7 @@ from engines.cache import default_root
 BATCHES = (2, 4, 8, 16, 32)
 DELAYS_OF_WHOLE = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2)
 _SEED = 77_003
+_WORTH = 1.01  # times as long: what is closer than that is not told apart by a profile
 _BEYOND = 1000.0  # the bound of the last setting, which serves whatever comes
 _FORM = 5  # of what is kept: settings of another form are tuned anew
 _SETTINGS = TypeAdapter(tuple[AutoSetting, ...])
@@ -125,15 +126,32 @@ def tune_auto(
     best: list[AutoSetting] = []
     for utilization in utilizations:
         search = Search(profile, limits, Poisson(utilization * capacity_rps), lengths, _SEED)
-        mean_ns, found = search.ranked(candidates, effort.rounds, across, lambda *_: None)[0]
-        assert isinstance(found, AutoOptions)
-        assert found.settings is not None
+        mean_ns, found = _worth_it(
+            (mean_ns, _setting_of(options))
+            for mean_ns, options in search.ranked(candidates, effort.rounds, across, lambda *_: None)
+        )
         # Little's law: as many are here as come in the time that one stays.
         usual = utilization * capacity_rps * mean_ns / 1e9
-        best.append(found.settings[0].model_copy(update={"usual": float(f"{usual:.4g}")}))
+        best.append(found.model_copy(update={"usual": float(f"{usual:.4g}")}))
     bounds = [round((here + there) / 2, 6) for here, there in pairwise(utilizations)] + [_BEYOND]
     settings = [setting.model_copy(update={"up_to": bound}) for setting, bound in zip(best, bounds, strict=True)]
     return tuple(_joined(settings))
+
+
+def _setting_of(options: object) -> AutoSetting:
+    """The one setting of an AUTO that has it at every load."""
+    assert isinstance(options, AutoOptions)
+    assert options.settings is not None
+    return options.settings[0]
+
+
+def _worth_it(ranked: Iterable[tuple[float, AutoSetting]]) -> tuple[float, AutoSetting]:
+    """The best of these, which rise by mean response; one that opens batches ahead only where that is worth its trust in the
+    profile."""
+    best, *others = ranked
+    if best[1].ahead:
+        return next((each for each in others if not each[1].ahead and each[0] <= _WORTH * best[0]), best)
+    return best
 
 
 def _candidates(profile: Profile, limits: Limits, max_batch: int) -> Iterable[AutoSetting]:

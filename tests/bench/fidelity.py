@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from dvabatch.batching.costs import COSTS_US, Costs
 from dvabatch.batching.profile import Profile
 from dvabatch.reporting.summary import summarise
-from dvabatch_cli.config import config_of
+from dvabatch_cli.config import Config, config_of
 from dvabatch_cli.config.policies import AnyPolicy, PolicySection
 from dvabatch_cli.testbed import SimulatedBed
 from dvabatch_cli.wiring import contender_of, load_points
@@ -114,11 +114,14 @@ def most_mhz_in(report: Mapping[str, Any]) -> float:
     return float(max(clocks, default=0))
 
 
+def config_in(report: Mapping[str, Any]) -> Config:
+    """A report's config, without its model: of that the simulator asks nothing, and its file may not be here."""
+    return config_of({**report["config"], "model": {"network": "tiny_resnet"}, "inputs": {}}, folder=_CONFIGS)
+
+
 def again(report: Mapping[str, Any], profile: Profile) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Every run of a report, and its `response_ms` in virtual time on this profile."""
-    # Of the model the simulator asks nothing, and its file may not be here.
-    raw = {**report["config"], "model": {"network": "tiny_resnet"}, "inputs": {}}
-    config = config_of(raw, folder=_CONFIGS)
+    config = config_in(report)
     points = load_points(config, report["profile"]["capacity_rps"])
     bed, most_mhz = SimulatedBed(config, profile), most_mhz_in(report)
     for run in report["runs"]:

@@ -61,6 +61,14 @@ def test_a_batch_ahead_is_tried_where_it_takes_time_to_get_there(
     assert {setting.instances for setting in tried if setting.ahead} <= {1}
 
 
+def test_a_batch_ahead_has_to_be_worth_it() -> None:
+    ahead, plain = AutoSetting(up_to=1, max_batch_size=2, ahead=True), AutoSetting(up_to=1, max_batch_size=4)
+    assert tuning._worth_it([(100.0, ahead), (100.5, ahead), (100.9, plain)]) == (100.9, plain)
+    assert tuning._worth_it([(100.0, ahead), (101.1, plain)]) == (100.0, ahead)
+    assert tuning._worth_it([(100.0, plain), (100.1, ahead)]) == (100.0, plain)
+    assert tuning._worth_it([(100.0, ahead), (100.1, ahead)]) == (100.0, ahead)
+
+
 def test_neighbours_that_do_the_same_are_one() -> None:
     one, other = AutoSetting(up_to=0.1, max_batch_size=2), AutoSetting(up_to=0.3, max_batch_size=4)
     doubled = [one, one.model_copy(update={"up_to": 0.2}), other]
