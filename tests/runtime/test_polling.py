@@ -14,6 +14,8 @@ from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine, Policy
 from dvabatch.batching.operations import Operation
 from dvabatch.batching.place import Place
+from dvabatch.batching.policies.auto import Auto, Setting
+from dvabatch.batching.policies.entry import FillOrWait, JustInTime
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.view import View
 from dvabatch.runtime import device_payloads, device_transfers, padding
@@ -136,6 +138,12 @@ def test_every_query_is_answered_by_every_stage_once_in_whatever_order_streams_r
     all_right(polled, 120)
     fresh = History(LIMITS, polled.machine.profile, POLICIES[name])
     assert len(list(retrace(io.StringIO(polled.trace), fresh))) == polled.trace.count("\n") - 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_batch_that_is_opened_ahead_of_the_device_is_answered_as_any_other(seed: int) -> None:
+    ahead = Setting(1000.0, JustInTime(FillOrWait(MAX_BATCH, 0, 2)), in_room=False, catching_up=False)
+    all_right(tokens(Auto((ahead,)), device=FakeDevice(seed)).pull(arrivals(120, seed)), 120)
 
 
 @pytest.mark.parametrize("brief", [True, False])
