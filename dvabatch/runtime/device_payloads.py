@@ -7,7 +7,6 @@ a small network does the device. What nobody can change is looked at once, for e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
 import numpy as np
 
@@ -15,8 +14,8 @@ from dvabatch.runtime.padding import fill_row, narrowed
 from dvabatch.runtime.shapes import RowSpec
 from engines.base import Array
 
-_MOST: Final = 1 << 15  # payloads: those of a pool at every length
-_MOST_BYTES: Final = 1 << 12  # of a row that is kept: 128 MiB of them at the most, of an input
+_MOST = 1 << 15  # payloads: those of a pool at every length
+_MOST_BYTES = 1 << 12  # of a row that is kept: 128 MiB of them at the most, of an input
 
 
 class KnownPayloads:
