@@ -170,9 +170,8 @@ def _candidates(profile: Profile, limits: Limits, max_batch: int) -> Iterable[Au
             instances=count,
             mixed=mixed,
         )
-    if most > 1 and profile.costs.host_ns(0) + profile.costs.transfer_ns(
-        0, 1
-    ):  # else none is sooner there for being ahead
+    takes_ns = profile.costs.host_ns(0) + profile.costs.transfer_ns(0, 1)
+    if takes_ns and most > 1:  # where it takes no time to get there, none is sooner there for being ahead
         for batch, delay, mixed in product(batches, DELAYS_OF_WHOLE, mixes):
             yield AutoSetting(
                 up_to=_BEYOND,

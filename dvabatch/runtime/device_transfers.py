@@ -47,7 +47,7 @@ class Transfers:
         pinned[...] = array
         first = _address(room)
         self._pinned.append((first, first + room.nbytes, room))
-        self._known.clear()  # what was staged so far may lie there
+        self._known.clear()  # what was kept in rows so far may be page-locked now
         return pinned
 
     def upload(self, launch: Launch, track: Track) -> None:
