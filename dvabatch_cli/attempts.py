@@ -1,7 +1,7 @@
 """How much the host disturbed an attempt at a point: measured again it may be left in peace, and the quietest attempt counts.
 
-Every contender's points are judged alike, and not by how long they took to answer. What queueing launches took is known of runs
-only in which enough batches of one query began.
+Every contender's points are judged alike, and not by how long they took to answer. What queueing launches took, over
+the profile's, is known of runs only in which enough batches began while others were under way.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ class Result:
 
 def queueing_us_of(journal: Journal, profile: Profile) -> dict[str, float | None]:
     """For how long queueing a launch kept the driver's thread: in general, and what is usual of launches of one row that begin
-    their buffer set, of the whole model and of its first stage alone. `pace`: how many times as long as in the profile those
-    took that begin their set, whatever their rows."""
+    their buffer set and found others under way, of the whole model and of its first stage alone. `pace`: how many times as long
+    as in the profile such of any rows took."""
 
     def usual_of_ns(of: Mapping[int, NDArray[np.int64]]) -> float | None:
         return usual_ns(of[1]) if 1 in of and len(of[1]) >= _FEWEST else None

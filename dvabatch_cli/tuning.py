@@ -35,7 +35,7 @@ DELAYS_OF_WHOLE = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2)
 _SEED = 77_003
 _WORTH = 1.01  # times as long: what is closer than that is not told apart by a profile
 _BEYOND = 1000.0  # the bound of the last setting, which serves whatever comes
-_FORM = 5  # of what is kept: settings of another form are tuned anew
+_FORM = 6  # of what is kept: settings of another form are tuned anew
 _SETTINGS = TypeAdapter(tuple[AutoSetting, ...])
 
 
@@ -121,21 +121,22 @@ def tune_auto(
     lengths = UniformLength(1, lanes[-1]) if lanes else None
     mix = None if lengths is None else list(share_per_lane(lengths, lanes).values())
     capacity_rps = profile.capacity_rps(limits.max_batch, mix)
-    candidates = [_alone(setting, max_batch, foresight) for setting in _candidates(profile, limits, max_batch)]
-    say(f"tuning AUTO: {len(candidates)} settings at {len(utilizations)} loads, simulated")
+    settings = list(_candidates(profile, limits, max_batch))
+    apart = [[setting for setting in settings if setting.ahead is ahead] for ahead in (False, True)]
+    candidates = [[_alone(setting, max_batch, foresight) for setting in some] for some in apart if some]
+    say(f"tuning AUTO: {len(settings)} settings at {len(utilizations)} loads, simulated")
     best: list[AutoSetting] = []
     for utilization in utilizations:
         search = Search(profile, limits, Poisson(utilization * capacity_rps), lengths, _SEED)
-        mean_ns, found = _worth_it(
-            (mean_ns, _setting_of(options))
-            for mean_ns, options in search.ranked(candidates, effort.rounds, across, lambda *_: None)
-        )
+        # Apart: of those ahead many are alike, and would leave no room for any other in the last round.
+        ranked = (search.ranked(some, effort.rounds, across, lambda *_: None)[0] for some in candidates)
+        mean_ns, found = _worth_it(*((mean_ns, _setting_of(options)) for mean_ns, options in ranked))
         # Little's law: as many are here as come in the time that one stays.
         usual = utilization * capacity_rps * mean_ns / 1e9
         best.append(found.model_copy(update={"usual": float(f"{usual:.4g}")}))
     bounds = [round((here + there) / 2, 6) for here, there in pairwise(utilizations)] + [_BEYOND]
-    settings = [setting.model_copy(update={"up_to": bound}) for setting, bound in zip(best, bounds, strict=True)]
-    return tuple(_joined(settings))
+    bounded = [setting.model_copy(update={"up_to": bound}) for setting, bound in zip(best, bounds, strict=True)]
+    return tuple(_joined(bounded))
 
 
 def _setting_of(options: object) -> AutoSetting:
@@ -145,13 +146,11 @@ def _setting_of(options: object) -> AutoSetting:
     return options.settings[0]
 
 
-def _worth_it(ranked: Iterable[tuple[float, AutoSetting]]) -> tuple[float, AutoSetting]:
-    """The best of these, which rise by mean response; one that opens batches ahead only where that is worth its trust in the
-    profile."""
-    best, *others = ranked
-    if best[1].ahead:
-        return next((each for each in others if not each[1].ahead and each[0] <= _WORTH * best[0]), best)
-    return best
+def _worth_it(
+    plain: tuple[float, AutoSetting], ahead: tuple[float, AutoSetting] | None = None
+) -> tuple[float, AutoSetting]:
+    """The better of two by mean response; that which opens batches ahead only where that is worth its trust in the profile."""
+    return plain if ahead is None or plain[0] <= _WORTH * ahead[0] else ahead
 
 
 def _candidates(profile: Profile, limits: Limits, max_batch: int) -> Iterable[AutoSetting]:

@@ -68,9 +68,9 @@ class CudaDevice:
                 self._bindings.cuCtxPopCurrent()
 
     def _current(self) -> int:
-        """The context that this thread is in, by its handle; 0 in none."""
-        (context,) = _check(self._bindings.cuCtxGetCurrent())
-        return int(context)
+        """The context that this thread is in, by its handle; 0 in none, or where a broken GPU does not say."""
+        status, context = self._bindings.cuCtxGetCurrent()
+        return int(context) if int(status) == 0 else 0
 
     @property
     def name(self) -> str:

@@ -51,7 +51,7 @@ class Ledger:
         self.ready_batches = ReadyBatches(limits.stages)
         self.launches: dict[int, Launch] = {}  # in flight
         self.followers: dict[int, int] = {}  # launch -> the launch queued behind it
-        self.last_end_ns = 0
+        self.last_end_ns = -1
         self.next_batch_id = 0
         self.next_launch_id = 0
 

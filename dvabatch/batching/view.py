@@ -114,7 +114,7 @@ class View(Protocol):
     def sets_in_use(self) -> int: ...
     @property
     def last_end_ns(self) -> int:
-        """When a launch last ended; 0 before the first."""
+        """When a launch last ended; -1 before the first."""
 
     @property
     def next_batch_id(self) -> int:

@@ -15,7 +15,7 @@ from dvabatch.runtime.shapes import RowSpec
 from engines.base import Array
 
 _MOST = 1 << 15  # payloads: those of a pool at every length
-_MOST_BYTES = 1 << 12  # of a row that is kept: 128 MiB of them at the most, of an input
+_MOST_BYTES = 1 << 12  # of a row that is kept: 128 MiB of them at the most, of each input in each lane
 
 
 class KnownPayloads:

@@ -38,7 +38,7 @@ class Queue(NamedTuple):
 class Crowded(NamedTuple):
     """Batches beside each other, in nanoseconds: of two turns the lesser is the one that the host disturbed less."""
 
-    queueing_ns: float  # for which queueing a launch kept the driver's thread
+    queueing_ns: float  # for which queueing a launch kept the driver's thread, of those that found others under way
     response_ns: float
 
 
@@ -111,7 +111,8 @@ class Driven:
         """
         journal = self._run(draft, policy, batch, arrivals_ns, lane)
         spent_ns = self._done_ns(journal, batch) - np.asarray(arrivals_ns)
-        return Crowded(usual_ns(journal.queueing_ns), usual_ns(spent_ns))
+        beside_others = journal.queueing_of_ns(self._limits.stages).get(batch)
+        return Crowded(usual_ns(journal.queueing_ns if beside_others is None else beside_others), usual_ns(spent_ns))
 
     @staticmethod
     def _done_ns(journal: Journal, batch: int) -> npt.NDArray[np.int64]:

@@ -179,6 +179,9 @@ class Parts:
                 yield from (finding.under("settings", index) for finding in _at_most(setting, *bound))
             if setting.ahead and setting.instances != 1:
                 yield Finding(("settings", index, "instances"), f"{setting.instances} with ahead", "1")
+            if setting.ahead and (setting.in_room or setting.catching_up):
+                beside = "in_room" if setting.in_room else "catching_up"
+                yield Finding(("settings", index, "ahead"), f"true with {beside}", "one of them")
 
     def _favors(self, policy: PolicyOptions) -> Iterator[Finding]:
         favors = policy.favor_per_stage if isinstance(policy, FavorOptions) else None

@@ -128,6 +128,20 @@ def test_a_batch_that_was_ahead_begins_when_the_one_before_it_has_ended() -> Non
     assert machine.wake_ns == 5 * MS - 200_000
 
 
+def test_a_device_that_had_gone_to_rest_begins_when_it_is_awake() -> None:
+    table = flat(2).to_table() | {"launch_us": 100, "wake_us": 400}
+    policy = Auto((Setting(1.0, JustInTime(FillOrWait(8, 0, 2)), in_room=False, catching_up=False),))
+    machine = Machine(Limits(2, 8, 4, 4), Profile.from_table(table), policy, debug=True)
+    for begin_ns in (0, 50 * MS):  # the first ever, and one after a rest
+        number = 0 if begin_ns == 0 else 2
+        machine.handle([QueryArrived(Query(number, begin_ns))], begin_ns)
+        machine.handle([QueryArrived(Query(number + 1, begin_ns + MS))], begin_ns + MS)
+        assert machine.wake_ns == begin_ns + 400_000 + 100_000 + 2 * MS - 100_000
+        machine.handle([TimerFired()], machine.wake_ns)
+        machine.handle([LaunchFinished(number)], begin_ns + 3 * MS)
+        machine.handle([LaunchFinished(number + 1)], begin_ns + 5 * MS)
+
+
 @pytest.mark.parametrize("instances", [1, 3])
 def test_one_comes_in_time_for_one_other(instances: int) -> None:
     with pytest.raises(ValueError, match=rf"{instances} instances came, wanted 2"):

@@ -112,6 +112,14 @@ CASES: list[tuple[dict[str, Any], str]] = [
         policy("AUTO", settings=[{"up_to": 1, "max_batch_size": 8, "instances": 4, "ahead": True}]),
         "settings[0].instances: got 4 with ahead, wanted 1",
     ),
+    (
+        policy("AUTO", settings=[{"up_to": 1, "max_batch_size": 8, "ahead": True, "catching_up": True}]),
+        "settings[0].ahead: got true with catching_up, wanted one of them",
+    ),
+    (
+        policy("AUTO", settings=[{"up_to": 1, "max_batch_size": 8, "ahead": True, "in_room": True}]),
+        "settings[0].ahead: got true with in_room, wanted one of them",
+    ),
     (policy("OPERATOR_DVA", favor_per_stage=[4, 8]), "got 2 values, wanted one for each of slicing.stages (4)"),
     (policy("OPERATOR_DVA", favor_per_stage=[4, 8, 0, 4]), "favor_per_stage[2]: got 0, wanted a number of at least 1"),
     (

@@ -61,12 +61,19 @@ def test_a_batch_ahead_is_tried_where_it_takes_time_to_get_there(
     assert {setting.instances for setting in tried if setting.ahead} <= {1}
 
 
-def test_a_batch_ahead_has_to_be_worth_it() -> None:
-    ahead, plain = AutoSetting(up_to=1, max_batch_size=2, ahead=True), AutoSetting(up_to=1, max_batch_size=4)
-    assert tuning._worth_it([(100.0, ahead), (100.5, ahead), (100.9, plain)]) == (100.9, plain)
-    assert tuning._worth_it([(100.0, ahead), (101.1, plain)]) == (100.0, ahead)
-    assert tuning._worth_it([(100.0, plain), (100.1, ahead)]) == (100.0, plain)
-    assert tuning._worth_it([(100.0, ahead), (100.1, ahead)]) == (100.0, ahead)
+@pytest.mark.parametrize(("plain_ms", "worth"), [(1.005, False), (1.02, True)])
+def test_a_batch_ahead_has_to_be_worth_it_however_many_of_them_are_alike(
+    plain_ms: float, worth: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ranked(self: object, candidates: list[AutoOptions], *_: object) -> list[tuple[float, AutoOptions]]:
+        of = [(1.0 if tuning._setting_of(each).ahead else plain_ms, each) for each in candidates]
+        return sorted(of, key=lambda each: each[0])[:4]
+
+    monkeypatch.setattr("dvabatch_cli.tuning.Search.ranked", ranked)
+    profile = Profile.from_table({**TABLE, "launch_us": 5})
+    across: Map = one_by_one  # type: ignore[assignment]
+    found = tuning.tune_auto(profile, LIMITS, 4, 2.0, across, lambda _: None, LITTLE)
+    assert {setting.ahead for setting in found} == {worth}
 
 
 def test_neighbours_that_do_the_same_are_one() -> None:

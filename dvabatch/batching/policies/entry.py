@@ -103,13 +103,15 @@ class JustInTime:
         """When the batch under way should end: it began as it came to the device, or as the one before it left."""
         ends_ns = view.now_ns
         for batch in view.batches:
-            if batch.first_launch_ns is not None:
-                began_ns = max(batch.first_launch_ns + _before_ns(view, batch.size), view.last_end_ns)
+            launch_ns = batch.first_launch_ns
+            if launch_ns is not None:
+                wake_ns = view.profile.costs.wake_ns if launch_ns > view.last_end_ns else 0
+                began_ns = max(launch_ns + wake_ns + _before_ns(view, batch.size), view.last_end_ns)
                 ends_ns = began_ns + view.profile.span_ns(0, view.limits.last_stage, batch.size, batch.lane)
         return ends_ns
 
 
 def _before_ns(view: View, rows: int) -> int:
-    """What passes from the launch of so many rows until the device begins with them."""
+    """What passes from the launch of so many rows until the device begins with them, where it has not gone to rest."""
     costs = view.profile.costs
     return costs.host_ns(0, rows) + costs.transfer_ns(0, rows)
