@@ -61,7 +61,7 @@ def test_a_batch_ahead_is_tried_where_it_takes_time_to_get_there(
     assert {setting.instances for setting in tried if setting.ahead} <= {1}
 
 
-@pytest.mark.parametrize(("plain_ms", "worth"), [(1.005, False), (1.02, True)])
+@pytest.mark.parametrize(("plain_ms", "worth"), [(1.004, False), (1.02, True)])
 def test_a_batch_ahead_has_to_be_worth_it_however_many_of_them_are_alike(
     plain_ms: float, worth: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
