@@ -161,24 +161,18 @@ def _candidates(profile: Profile, limits: Limits, max_batch: int) -> Iterable[Au
     most = min(limits.executors_per_stage, limits.buffer_sets)
     instances = sorted({min(count, most) for count in INSTANCES})
     mixes = (False, True) if len(profile.lanes) > 1 else (False,)
-    for batch, delay, count, mixed in product(batches, DELAYS_OF_WHOLE, instances, mixes):
+    entering = [(count, False) for count in instances]
+    if most > 1 and profile.costs.host_ns(0) + profile.costs.transfer_ns(0, 1):
+        entering.append((1, True))  # where it takes no time to get there, none is sooner there for being ahead
+    for batch, delay, (count, ahead), mixed in product(batches, DELAYS_OF_WHOLE, entering, mixes):
         yield AutoSetting(
             up_to=_BEYOND,
             max_batch_size=batch,
             max_queue_delay_microseconds=min(LONGEST_DELAY_US, round(delay * whole_us)),
             instances=count,
+            ahead=ahead,
             mixed=mixed,
         )
-    takes_ns = profile.costs.host_ns(0) + profile.costs.transfer_ns(0, 1)
-    if takes_ns and most > 1:  # where it takes no time to get there, none is sooner there for being ahead
-        for batch, delay, mixed in product(batches, DELAYS_OF_WHOLE, mixes):
-            yield AutoSetting(
-                up_to=_BEYOND,
-                max_batch_size=batch,
-                max_queue_delay_microseconds=min(LONGEST_DELAY_US, round(delay * whole_us)),
-                ahead=True,
-                mixed=mixed,
-            )
     ways = (False, True) if profile.stages > 1 else (False,)
     for batch, mixed, catching_up in product(batches, mixes, ways):
         yield AutoSetting(
