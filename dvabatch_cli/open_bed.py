@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager
 
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.profile import Profile
-from dvabatch.runtime.device_profiling import warmed
 from dvabatch.runtime.service import free_axes
 from dvabatch.runtime.shapes import lay_out
 from dvabatch.runtime.table import table_stages
 from dvabatch.runtime.tensors import TensorTable
+from dvabatch.runtime.warming import warmed
 from dvabatch_cli.answers import TableReference, WholeModel
 from dvabatch_cli.clock_notes import kept_clock_notes
 from dvabatch_cli.config import Config

@@ -7,10 +7,9 @@ the device, without what the host does meanwhile. Stages, chain and whole take t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain, combinations
+from itertools import combinations, product
 from statistics import median
 from typing import NamedTuple
 
@@ -22,10 +21,10 @@ from dvabatch.batching.place import Place
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
+from dvabatch.runtime.crowds import Crowds
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
-from dvabatch.runtime.driven import Crowded, Driven, Queue
-from dvabatch.runtime.loops import Alike, random_arrivals_ns, slowdown_at_once
+from dvabatch.runtime.driven import Driven, Queue
 from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
 from engines.base import Array
 
@@ -33,12 +32,8 @@ _SHARE_FLOOR = 0.05
 # A host has slow spells, in which all that it does takes twice as long: what hangs on it is measured at several turns, and that
 # counts in which the host was fastest, whatever came out. What launches and boundaries cost are differences: all of one turn.
 _TURNS = 6
-_TURNS_AT_ONCE = 3
-_LONG_NS = 5e8  # what takes the device longer hangs little on the host
 _DEEP = 12  # chains queued on each track
 _ALIKE = 0.1  # sums of shares that differ by less tell of the same point of the slowdown curve
-# Of what is served at best, where launches begin at random: often as many at once as may be, seldom a queue.
-_OFFERED = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +46,6 @@ class DeviceEffort:
     light_s: float = 0.4  # of queries that mostly find everything idle, for what waking costs
     cycles: int = 16  # of as many batches as run at once, for what is served at best
     launches: int = 160  # that begin at random, for each number that may run at once
-
-
-class _Crowd(NamedTuple):
-    """Batches of one size that come at random, of which so many run at once at the most."""
-
-    lane: int
-    size: int
-    most: int
-    arrivals_ns: tuple[int, ...]
 
 
 class _Turn(NamedTuple):
@@ -131,7 +117,7 @@ class DeviceProfiler:
         costs = self._time_costs(draft)
         profile = Profile(
             self._name, draft.lanes, curves, wholes, None, costs, slowdown, f"measured on {self._version}",
-            self._time_crowding(draft, costs, sizes),
+            self._crowding(draft, costs, sizes),
         )  # fmt: skip
         return ProfileRun(profile, {size: sum(tax) / len(tax) for size, tax in taxes.items()})
 
@@ -196,54 +182,17 @@ class DeviceProfiler:
         most = min(self._limits.executors_per_stage, self._limits.buffer_sets)
         return [count for count in (2, 4, 8) if count <= most]
 
-    def _time_crowding(self, draft: Profile, costs: Costs, sizes: Sequence[int]) -> list[dict[int, Curve]] | None:
-        """By how much a batch slows down among as many alike as run at once, by lane, through the driver of a run."""
+    def _crowding(self, draft: Profile, costs: Costs, sizes: Sequence[int]) -> list[dict[int, Curve]] | None:
+        """By how much a batch slows down among as many alike as run at once, by lane; None where only one may run."""
         if not self._counts:
             return None
-        crowds = [
-            [self._crowd(draft, size, lane, count) for size in sizes for count in self._counts]
-            for lane in range(len(self._limits.lanes))
-        ]
-        usual: dict[_Crowd, Crowded] = {}
-        for turn in range(_TURNS_AT_ONCE):
-            for crowd in chain.from_iterable(crowds):
-                if turn == 0 or crowd.arrivals_ns[-1] < _LONG_NS:
-                    found = self._beside_each_other(draft, crowd)
-                    usual[crowd] = min(found, usual.get(crowd, found))
-        return [{size: self._crowded(draft, costs, size, of_lane, usual) for size in sizes} for of_lane in crowds]
-
-    def _crowd(self, draft: Profile, size: int, lane: int, count: int) -> _Crowd:
-        self._progress(
-            f"running several at once through the driver, {self._lane_name(lane)}batch {size}, {count} at once"
-        )
-        policy = Normal(FillOrWait(size, 0, count))
-        round_ns = self._driven.queued(draft, policy, size, self._effort.cycles * count, count, lane).round_ns
-        arrivals_ns = random_arrivals_ns(self._effort.launches, round_ns / count / _OFFERED, seed=count)
-        return _Crowd(lane, size, count, tuple(arrivals_ns))
-
-    def _beside_each_other(self, draft: Profile, crowd: _Crowd) -> Crowded:
-        policy = Normal(FillOrWait(crowd.size, 0, crowd.most))
-        return self._driven.crowded(draft, policy, crowd.size, crowd.arrivals_ns, crowd.lane)
-
-    def _crowded(
-        self, draft: Profile, costs: Costs, size: int, of_lane: Sequence[_Crowd], usual: Mapping[_Crowd, Crowded]
-    ) -> Curve:
-        points: list[tuple[float, float]] = []
-        for crowd in of_lane:
-            if crowd.size == size:
-                found = usual[crowd]
-                # What a slow host adds is no slowdown of launches by each other.
-                there = costs.at_pace(costs.pace_of(found.queueing_ns, size) or 1.0)
-                alike = Alike(
-                    draft.span_ns(0, self._limits.last_stage, size, crowd.lane),
-                    there.busy_ns(0, size),
-                    there.transfer_ns(0, size),
-                    there.wake_ns,
-                    there.host_ns(0, size) - there.busy_ns(0, size),
-                )
-                slowdown = slowdown_at_once(found.response_ns, crowd.arrivals_ns, alike, crowd.most, points)
-                points.append((crowd.most, slowdown))
-        return Curve(tuple(points))
+        crowds = Crowds(self._driven, draft, costs, cycles=self._effort.cycles, launches=self._effort.launches)
+        for lane, size, count in product(range(len(self._limits.lanes)), sizes, self._counts):
+            self._progress(
+                f"running several at once through the driver, {self._lane_name(lane)}batch {size}, {count} at once"
+            )
+            crowds.add(lane, size, count)
+        return crowds.slowdowns()
 
     def _lane_name(self, lane: int) -> str:
         length = self._limits.lanes[lane]
@@ -377,27 +326,3 @@ def rising(found: Sequence[tuple[float, float]]) -> Curve:
         slowness = median(each for _, each in group)
         points.append((round(median(total for total, _ in group), 4), max(slowness, points[-1][1] if points else 1.0)))
     return Curve(tuple(points))
-
-
-def warmed(launcher: DeviceLauncher, limits: Limits) -> Iterator[str]:
-    """Captures the graphs of every batch that begins a set, and of every size elsewhere; says how far it is.
-
-    What is captured later stops whoever polls for milliseconds: it is only done where there was no room for all of them. Where
-    none are to be captured, what runs without them is made: contexts, and the memory that they work in.
-    """
-    graphs = launcher.graphs
-    what, sizes = ("capturing graphs", limits.max_batch) if graphs.room else ("making contexts", 1)
-    sets = range(limits.buffer_sets)
-    steps = [(f"set {index + 1} of {limits.buffer_sets}", partial(launcher.prepare, index)) for index in sets] + [
-        ("elsewhere", launcher.prepare_more)
-    ] * bool(launcher.more_tracks)
-    for name, prepare in steps:
-        yield f"{what}, {name}"
-        for lane in range(len(limits.lanes)):
-            for size in range(1, sizes + 1):
-                if graphs.room and not launcher.spans.has_room:
-                    yield f"{len(graphs)} graphs fill the room there is: others take the place of these in the run"
-                    graphs.room = len(graphs)
-                    return
-                prepare(lane, size)
-    launcher.spans.capturing = False

@@ -20,11 +20,11 @@ from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import LoadDva, Normal
 from dvabatch.batching.profile import NS_PER_MS, NS_PER_US
 from dvabatch.runtime.arrivals import PullArrivals
-from dvabatch.runtime.device_profiling import warmed
 from dvabatch.runtime.journal import Journal
 from dvabatch.runtime.observers import JournalObserver
 from dvabatch.runtime.polling import PollingDriver
 from dvabatch.runtime.simulated import SimulatedDriver
+from dvabatch.runtime.warming import warmed
 from dvabatch_cli.config import load_config
 from dvabatch_cli.gpu import PreparedGpu, backend_of, open_launcher
 from dvabatch_cli.ground import Ground, lay_ground

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from dvabatch.batching.limits import Limits
@@ -12,36 +10,9 @@ from dvabatch.batching.place import Place
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_launcher import DeviceLauncher
-from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler, rising, warmed
-from dvabatch.runtime.device_table import DeviceTable
-from dvabatch.runtime.driven import Crowded, Driven, Queue
-from dvabatch.runtime.loops import Alike
-from dvabatch.runtime.profiling import ProfileRun
-from dvabatch.runtime.shapes import lay_out_modules
-from tests.runtime.fake_device import FakeDevice, FakeExecutor, FakeModule
-from tests.runtime.rig import quick_table, token_of
-
-EFFORT = DeviceEffort(budget_s=0.0005, rounds=1, queries=6, cycles=6, launches=20, light_s=0.0)
-STAGES, MAX_BATCH = 2, 4
-
-
-def profiled(limits: Limits, device: FakeDevice | None = None) -> tuple[ProfileRun, DeviceLauncher, list[str]]:
-    lanes = [lane for lane in limits.lanes if lane is not None]
-    _, tables = quick_table(STAGES, MAX_BATCH, lanes)
-    _, wholes = quick_table(1, MAX_BATCH, lanes)
-    device = device or FakeDevice()
-    examples = [{name: rows[None] for name, rows in token_of(0, lane).items()} for lane in limits.lanes]
-    modules = [FakeModule(table) for table in tables]
-    table = DeviceTable(device, lay_out_modules(modules, examples, ["answer"]), limits.buffer_sets, MAX_BATCH)
-    launcher = DeviceLauncher(device, modules, table)
-    whole = FakeModule(wholes[0])
-    alone = DeviceTable(device, lay_out_modules([whole], examples, ["answer"]), 1, MAX_BATCH)
-    told: list[str] = []
-    profiler = DeviceProfiler(
-        "fake", "fake 1", (launcher, table), DeviceLauncher(device, [whole], alone), limits, examples,
-        effort=EFFORT, progress=told.append,
-    )  # fmt: skip
-    return profiler.measure(), launcher, told
+from dvabatch.runtime.device_profiling import DeviceProfiler, rising
+from dvabatch.runtime.driven import Driven, Queue
+from tests.runtime.profiled import MAX_BATCH, STAGES, profiled
 
 
 @pytest.mark.parametrize("lanes", [(None,), (4, 8)])
@@ -111,103 +82,10 @@ def test_costs_are_those_of_the_turn_in_which_the_host_was_fastest(monkeypatch: 
     assert costs.wake_ns == 7_002
 
 
-def test_a_crowd_is_that_of_the_turn_in_which_the_host_was_fastest_whatever_came_of_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    turns: dict[int, list[Crowded]] = {}
-
-    def crowded(
-        self: Driven, draft: Profile, policy: Policy, batch: int, arrivals_ns: Sequence[int], lane: int = 0
-    ) -> Crowded:
-        found = turns.setdefault(batch, [])
-        found.append(Crowded((30.0, 10.0, 20.0)[len(found) % 3], (4e8, 6e8, 5e8)[len(found) % 3]))
-        return found[-1]
-
-    believed: list[float] = []
-
-    def slowdown(measured_ns: float, *others: object) -> float:
-        believed.append(measured_ns)
-        return 1.0
-
-    monkeypatch.setattr(Driven, "crowded", crowded)
-    monkeypatch.setattr("dvabatch.runtime.device_profiling.slowdown_at_once", slowdown)
-    profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2))
-    assert believed
-    assert set(believed) == {6e8}  # the longest, and yet the host was fastest
-
-
-@pytest.mark.parametrize(("queueing_ns", "host_ns"), [(5_000.0, 10_000), (10_000.0, 20_000), (30_000.0, 60_000)])
-def test_what_the_host_adds_to_a_crowd_goes_by_its_pace_there(
-    queueing_ns: float, host_ns: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alike: list[Alike] = []
-
-    def slowdown(measured_ns: float, arrivals_ns: Sequence[int], of: Alike, *others: object) -> float:
-        alike.append(of)
-        return 1.0
-
-    monkeypatch.setattr(Driven, "queued", lambda *_: Queue(5e9, 20_000, 10_000))
-    monkeypatch.setattr(Driven, "crowded", lambda *_: Crowded(queueing_ns, 1e9))
-    monkeypatch.setattr("dvabatch.runtime.device_profiling.slowdown_at_once", slowdown)
-    profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2))
-    assert {of.host_ns for of in alike} == {host_ns}
-
-
 def test_one_executor_has_the_device_to_itself() -> None:
     run, _, _ = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=1))
     assert {run.profile.share(0, batch, 0) for batch in range(1, MAX_BATCH + 1)} == {1.0}
     assert run.profile.crowding is None
-
-
-def test_warming_up_captures_every_size_of_every_set_once() -> None:
-    limits = Limits(STAGES, MAX_BATCH, buffer_sets=3, executors_per_stage=2)
-    _, launcher, _ = profiled(limits)
-    before = len(launcher.graphs)
-    assert len(list(warmed(launcher, limits))) == 3 + 1
-    assert launcher.more_tracks == 1
-    # In place: the whole span and each stage; on a track's own rows: each stage.
-    in_place, elsewhere = limits.buffer_sets * (1 + STAGES), (limits.buffer_sets + launcher.more_tracks) * STAGES
-    assert len(launcher.graphs) == MAX_BATCH * (in_place + elsewhere)
-    assert before <= len(launcher.graphs)
-    launcher.graphs.forget_counts()
-    list(warmed(launcher, limits))
-    assert launcher.graphs.misses == 0
-
-
-def test_without_graphs_all_that_runs_is_made_beforehand() -> None:
-    made: list[int] = []
-
-    class Counting(FakeModule):
-        def executor(self, arena: int) -> FakeExecutor:
-            made.append(arena)
-            return super().executor(arena)
-
-    limits = Limits(STAGES, MAX_BATCH, buffer_sets=3, executors_per_stage=2)
-    _, tables = quick_table(STAGES, MAX_BATCH, [])
-    device, modules = FakeDevice(), [Counting(table) for table in tables]
-    examples = [{name: rows[None] for name, rows in token_of(0, None).items()}]
-    table = DeviceTable(device, lay_out_modules(modules, examples, ["answer"]), limits.buffer_sets, MAX_BATCH)
-    launcher = DeviceLauncher(device, modules, table, graphs=0)
-    assert next(warmed(launcher, limits)) == "making contexts, set 1 of 3"
-    list(warmed(launcher, limits))
-    tracks = limits.buffer_sets + launcher.more_tracks
-    assert (len(made), len(set(made))) == (tracks * STAGES, tracks)  # the contexts of a track share its memory
-    before = len(made)
-    for index in range(tracks):
-        launcher.repeat(index, 0, STAGES - 1, Place(index % 3, 0, MAX_BATCH), 0)
-    assert len(made) == before
-    assert len(launcher.graphs) == 0
-
-
-def test_no_more_graphs_are_kept_than_were_there_when_memory_ran_low() -> None:
-    limits = Limits(STAGES, MAX_BATCH, buffer_sets=3, executors_per_stage=2)
-    device = FakeDevice()
-    _, launcher, _ = profiled(limits, device)
-    kept = len(launcher.graphs)
-    device.fill((1 << 30) // 8)
-    told = list(warmed(launcher, limits))
-    assert told[-1] == f"{kept} graphs fill the room there is: others take the place of these in the run"
-    assert (len(launcher.graphs), launcher.graphs.room) == (kept, kept)
 
 
 def test_sums_of_shares_that_lie_close_make_one_point_and_the_curve_never_falls() -> None:
@@ -215,18 +93,3 @@ def test_sums_of_shares_that_lie_close_make_one_point_and_the_curve_never_falls(
         (0.4, pytest.approx(1.3)),
         (1.6, pytest.approx(1.3)),
     )
-
-
-def test_where_there_is_no_room_for_all_graphs_the_rest_is_captured_in_the_run() -> None:
-    limits = Limits(STAGES, MAX_BATCH, buffer_sets=3, executors_per_stage=2)
-    _, launcher, _ = profiled(limits)
-    launcher.graphs.room = len(launcher.graphs) + 7
-    told = list(warmed(launcher, limits))
-    assert (
-        told[-1] == f"{len(launcher.graphs)} graphs fill the room there is: others take the place of these in the run"
-    )
-    assert launcher.graphs.room == len(launcher.graphs)
-    assert launcher.spans.capturing
-    launcher.graphs.room = 1000
-    list(warmed(launcher, limits))
-    assert not launcher.spans.capturing

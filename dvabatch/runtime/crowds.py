@@ -1,0 +1,78 @@
+"""Batches that run beside others of their size on a device, begun at random: by how much they slow each other down."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from dvabatch.batching.costs import Costs
+from dvabatch.batching.curve import Curve
+from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.policies.policy import Normal
+from dvabatch.batching.profile import Profile
+from dvabatch.runtime.driven import Crowded, Driven
+from dvabatch.runtime.loops import Alike, random_arrivals_ns, slowdown_at_once
+
+# A host has slow spells: of several turns that counts in which it was fastest, whatever came out.
+_TURNS: Final = 3
+_LONG_NS: Final = 5e8  # what takes the device longer hangs little on the host
+# Of what is served at best, where launches begin at random: often as many at once as may be, seldom a queue.
+_OFFERED: Final = 0.75
+
+
+class _Crowd(NamedTuple):
+    """Batches of one size that come at random, of which so many run at once at the most."""
+
+    lane: int
+    size: int
+    most: int
+    arrivals_ns: tuple[int, ...]
+
+
+class Crowds:
+    """Measures them through the driver of a run, all of them by turns."""
+
+    def __init__(self, driven: Driven, draft: Profile, costs: Costs, *, cycles: int, launches: int) -> None:
+        """`cycles` of as many batches as run at once tell what is served at best; so many `launches` begin at random."""
+        self._driven = driven
+        self._draft = draft
+        self._costs = costs
+        self._cycles = cycles
+        self._launches = launches
+        self._crowds: list[_Crowd] = []
+
+    def add(self, lane: int, size: int, most: int) -> None:
+        """A crowd to measure; those of a lane and size come with rising `most`."""
+        policy = Normal(FillOrWait(size, 0, most))
+        round_ns = self._driven.queued(self._draft, policy, size, self._cycles * most, most, lane).round_ns
+        arrivals_ns = random_arrivals_ns(self._launches, round_ns / most / _OFFERED, seed=most)
+        self._crowds.append(_Crowd(lane, size, most, tuple(arrivals_ns)))
+
+    def slowdowns(self) -> list[dict[int, Curve]]:
+        """By lane and size, the slowdown by how many run at once."""
+        usual: dict[_Crowd, Crowded] = {}
+        for turn in range(_TURNS):
+            for crowd in self._crowds:
+                if turn == 0 or crowd.arrivals_ns[-1] < _LONG_NS:
+                    found = self._beside_each_other(crowd)
+                    usual[crowd] = min(found, usual.get(crowd, found))
+        points: list[dict[int, list[tuple[float, float]]]] = [{} for _ in self._draft.lanes]
+        for crowd in self._crowds:
+            fewer = points[crowd.lane].setdefault(crowd.size, [])
+            fewer.append((crowd.most, self._slowdown(crowd, usual[crowd], fewer)))
+        return [{size: Curve(tuple(of_size)) for size, of_size in of_lane.items()} for of_lane in points]
+
+    def _beside_each_other(self, crowd: _Crowd) -> Crowded:
+        policy = Normal(FillOrWait(crowd.size, 0, crowd.most))
+        return self._driven.crowded(self._draft, policy, crowd.size, crowd.arrivals_ns, crowd.lane)
+
+    def _slowdown(self, crowd: _Crowd, found: Crowded, fewer: list[tuple[float, float]]) -> float:
+        # What a slow host adds is no slowdown of launches by each other.
+        there = self._costs.at_pace(self._costs.pace_of(found.queueing_ns, crowd.size) or 1.0)
+        alike = Alike(
+            self._draft.span_ns(0, self._draft.stages - 1, crowd.size, crowd.lane),
+            there.busy_ns(0, crowd.size),
+            there.transfer_ns(0, crowd.size),
+            there.wake_ns,
+            there.host_ns(0, crowd.size) - there.busy_ns(0, crowd.size),
+        )
+        return slowdown_at_once(found.response_ns, crowd.arrivals_ns, alike, crowd.most, fewer)

@@ -1,0 +1,56 @@
+"""Of which turn a crowd is, and at what pace its host is reckoned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from dvabatch.batching.limits import Limits
+from dvabatch.batching.machine import Policy
+from dvabatch.batching.profile import Profile
+from dvabatch.runtime.driven import Crowded, Driven, Queue
+from dvabatch.runtime.loops import Alike
+from tests.runtime.profiled import MAX_BATCH, STAGES, profiled
+
+
+def test_a_crowd_is_that_of_the_turn_in_which_the_host_was_fastest_whatever_came_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns: dict[int, list[Crowded]] = {}
+
+    def crowded(
+        self: Driven, draft: Profile, policy: Policy, batch: int, arrivals_ns: Sequence[int], lane: int = 0
+    ) -> Crowded:
+        found = turns.setdefault(batch, [])
+        found.append(Crowded((30.0, 10.0, 20.0)[len(found) % 3], (4e8, 6e8, 5e8)[len(found) % 3]))
+        return found[-1]
+
+    believed: list[float] = []
+
+    def slowdown(measured_ns: float, *others: object) -> float:
+        believed.append(measured_ns)
+        return 1.0
+
+    monkeypatch.setattr(Driven, "crowded", crowded)
+    monkeypatch.setattr("dvabatch.runtime.crowds.slowdown_at_once", slowdown)
+    profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2))
+    assert believed
+    assert set(believed) == {6e8}  # the longest, and yet the host was fastest
+
+
+@pytest.mark.parametrize(("queueing_ns", "host_ns"), [(5_000.0, 10_000), (10_000.0, 20_000), (30_000.0, 60_000)])
+def test_what_the_host_adds_to_a_crowd_goes_by_its_pace_there(
+    queueing_ns: float, host_ns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alike: list[Alike] = []
+
+    def slowdown(measured_ns: float, arrivals_ns: Sequence[int], of: Alike, *others: object) -> float:
+        alike.append(of)
+        return 1.0
+
+    monkeypatch.setattr(Driven, "queued", lambda *_: Queue(5e9, 20_000, 10_000))
+    monkeypatch.setattr(Driven, "crowded", lambda *_: Crowded(queueing_ns, 1e9))
+    monkeypatch.setattr("dvabatch.runtime.crowds.slowdown_at_once", slowdown)
+    profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2))
+    assert {of.host_ns for of in alike} == {host_ns}
