@@ -68,7 +68,7 @@ class SimulatedDriver:
         self._cores = self._profile.costs.cores
         self._waiting: deque[Launch] = deque()  # for a core
         self._pace = pace
-        self._paced = HOST if of_device_alone else ANSWER - 1  # phases of more than that
+        self._of_device_alone = of_device_alone
         self._ended = 0  # queries, however that went
         self._faults = faults
         if timeout_ns is None and faults is not None:
@@ -242,7 +242,8 @@ class SimulatedDriver:
             phases = _after(first_ns, phases)
         if self._pace is not None:
             factor = self._pace(now_ns)
-            phases = tuple((round(factor * work) if kind > self._paced else work, kind) for work, kind in phases)
+            host_too = not self._of_device_alone
+            phases = tuple((round(factor * work) if host_too or kind > 0 else work, kind) for work, kind in phases)
         self._device.start(launch.id, phases, now_ns)
 
     def _work(
