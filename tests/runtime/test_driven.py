@@ -75,6 +75,23 @@ def test_a_query_keeps_the_thread_busy_with_its_launches_and_not_while_they_run(
     assert 2_000_000 <= steps.queueing_ns < 4_000_000 <= steps.busy_ns < 20_000_000
 
 
+def test_a_crowd_tells_of_launches_that_found_others_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, waits_s = DeviceLauncher.start, [0.05]
+
+    def start_slowly_at_first(self: DeviceLauncher, launch: Launch) -> None:
+        time.sleep(waits_s.pop() if waits_s else 0.0)
+        start(self, launch)
+
+    monkeypatch.setattr(DeviceLauncher, "start", start_slowly_at_first)
+    runs, profile = driven()
+    assert (
+        runs.crowded(profile, Normal(FillOrWait(1, 0, 2)), 1, [0] * 10).queueing_ns < 5_000_000
+    )  # a tenth of the first
+    assert not waits_s
+    waits_s.append(0.05)
+    assert runs.crowded(profile, Normal(FillOrWait(1, 0, 2)), 1, [0]).queueing_ns >= 50_000_000  # nobody else was there
+
+
 def test_payloads_that_are_shorter_than_their_lane_are_filled_up_once_as_in_a_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
