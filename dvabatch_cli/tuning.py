@@ -35,7 +35,7 @@ DELAYS_OF_WHOLE = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2)
 _SEED = 77_003
 _WORTH = 1.005  # times as long: what is closer than that is not told apart by a profile
 _BEYOND = 1000.0  # the bound of the last setting, which serves whatever comes
-_FORM = 6  # of what is kept: settings of another form are tuned anew
+_FORM = 7  # of what is kept: settings of another form are tuned anew
 _SETTINGS = TypeAdapter(tuple[AutoSetting, ...])
 
 

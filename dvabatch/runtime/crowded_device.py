@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from dvabatch.batching.crowding import weight
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_model import DeviceModel, Phases
 from dvabatch.runtime.instants import NEVER
@@ -33,8 +34,8 @@ class CrowdedDevice(DeviceModel):
         self._crowding = profile.crowding
         self._padded = profile.padded
         self._sizes = profile.max_batch + 1
-        self._device_ns = [
-            profile.device_ns(batch, lane) for lane in range(len(profile.lanes)) for batch in range(self._sizes)
+        self._weights = [
+            weight(profile.device_ns(batch, lane)) for lane in range(len(profile.lanes)) for batch in range(self._sizes)
         ]
         self._flights: dict[int, _Flight] = {}
 
@@ -87,8 +88,8 @@ class CrowdedDevice(DeviceModel):
     def _weigh(self) -> None:
         """Who is in flight has changed, and with it all speeds."""
         kinds = [flight.phases[flight.phase][1] for flight in self._flights.values()]
-        crowd_ns = sum(self._device_ns[kind] for kind in kinds)
+        crowd = sum(self._weights[kind] for kind in kinds)
         for flight, kind in zip(self._flights.values(), kinds, strict=True):
             lane, batch = divmod(kind, self._sizes)
             alone = len(kinds) == 1
-            flight.slow = 1.0 if alone else self._crowding[lane].slowdown(batch, crowd_ns / self._device_ns[kind])
+            flight.slow = 1.0 if alone else self._crowding[lane].slowdown(batch, crowd / self._weights[kind])
