@@ -1,4 +1,4 @@
-"""How much the host disturbed an attempt at a point: measured again it may be left in peace, and the quietest attempt counts.
+"""Attempts at a point: one that its host disturbed is measured again, and the quietest attempt counts.
 
 Every contender's points are judged alike, and not by how long they took to answer. What queueing launches took, over
 the profile's, is known of runs only in which enough batches began while others were under way.
@@ -12,6 +12,8 @@ from math import inf
 from typing import Any
 
 from typing_extensions import Self
+
+from dvabatch.reporting.measured import Queries
 
 _SLOW = 1.25  # queueing launches takes so many times as long as in the profile: the host is in a slow spell
 
@@ -41,3 +43,41 @@ class Disturbance:
         if _SLOW < self.pace < inf:
             return f"queueing a launch took the host {self.pace:.2f} times as long as in the profile"
         return None
+
+
+def is_done(run: Mapping[str, Any], most: int) -> bool:
+    """Whether a point that was kept is not to be measured again: an interruption may have come before its other attempts."""
+    return run.get("attempts", most) >= most or Disturbance.of(run).reason(run) is None
+
+
+class Attempts:
+    """What was measured at one point so far."""
+
+    def __init__(self, most: int) -> None:
+        """At most so many count."""
+        self._most = most
+        self._made = 0
+        self._quietest: Disturbance | None = None
+        self._run: dict[str, Any] = {}
+        self._queries: Queries | None = None
+        self.again: str | None = None  # why another attempt is to be made; None: the point is done
+
+    def add(self, run: dict[str, Any], queries: Queries) -> bool:
+        """One more; whether it is the one that counts so far."""
+        self._made += 1
+        disturbance = Disturbance.of(run)
+        counts = self._quietest is None or disturbance <= self._quietest
+        if counts:
+            self._quietest, self._run, self._queries = disturbance, run, queries
+        self._run["attempts"] = self._made
+        reason = disturbance.reason(run)
+        if reason is None and not counts:
+            reason = "nothing tells the pace of its host"
+        self.again = reason if self._made < self._most else None
+        return counts
+
+    @property
+    def best(self) -> tuple[dict[str, Any], Queries]:
+        """The attempt that counts, of one at least: its run, which says how many were made, and its queries."""
+        assert self._queries is not None
+        return self._run, self._queries

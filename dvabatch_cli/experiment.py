@@ -7,9 +7,10 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from dvabatch.reporting.points import load_points, load_responses, save_point
 from dvabatch.reporting.report import assemble, write_report
 from dvabatch.reporting.summary import summarise
 from dvabatch_cli import baselines, tuning
-from dvabatch_cli.attempts import Disturbance
+from dvabatch_cli.attempts import Attempts, is_done
 from dvabatch_cli.config import Config
 from dvabatch_cli.console import err
 from dvabatch_cli.environment import environment
@@ -200,16 +201,40 @@ class Experiment:
                     open_real_bed(self._config, ground.profile, ground.prepared, self._say)
                 )
                 real.display = self._display
-            for number, point in enumerate(points, 1):
-                run = known.get(point.key)
-                if run is None:
-                    began_s = time.monotonic()
-                    run = self._one(bed, point)
-                    told = f"{time.monotonic() - began_s:.1f} s"
+            number = 0
+            for _, turn in groupby(points, key=lambda point: id(point.schedule)):
+                for point, run, told in self._turn(bed, list(turn), known):
+                    number += 1
+                    runs[point.key] = run
+                    self._say(f"[{number}/{len(points)}] {_said(point, run)} ({told})")
+
+    def _turn(
+        self, bed: Bed, points: Sequence[Point], known: Mapping[str, dict[str, Any]]
+    ) -> Iterator[tuple[Point, dict[str, Any], str]]:
+        """Measures what meets one schedule: each point, its run, and how long it took, when it is done.
+
+        Points are measured again while the host disturbs them, which may pass, behind the others: a slow spell may outlast all
+        the attempts at one, and is not to meet a single contender.
+        """
+        left: list[tuple[Point, Attempts, float]] = []
+        most = self._config.load.attempts
+        for point in points:
+            run = known.get(point.key)
+            if run is not None and is_done(run, most):
+                yield point, run, "kept from before"
+            else:
+                left.append((point, Attempts(most), 0.0))
+        while left:
+            again = []
+            for point, attempts, before_s in left:
+                began_s = time.monotonic()
+                self._attempt(bed, point, attempts)
+                took_s = before_s + time.monotonic() - began_s
+                if attempts.again is None:
+                    yield point, attempts.best[0], f"{took_s:.1f} s"
                 else:
-                    told = "kept from before"
-                runs[point.key] = run
-                self._say(f"[{number}/{len(points)}] {_said(point, run)} ({told})")
+                    again.append((point, attempts, took_s))
+            left = again
 
     def _points(self, ground: Ground, loads: list[LoadPoint]) -> Iterator[Point]:
         config = self._config
@@ -235,31 +260,21 @@ class Experiment:
     def _swept(self, ground: Ground, load: LoadPoint) -> list[Contender]:
         return baselines.swept(self._config, ground.profile, load, rounds=self._sweep_rounds, say=self._say)
 
-    def _one(self, bed: Bed, point: Point) -> dict[str, Any]:
-        """Measures a point, and again while the host disturbs it: that may pass. The least disturbed attempt is kept."""
-        kept: tuple[Disturbance, dict[str, Any], Queries] | None = None
-        attempts = self._config.load.attempts
-        for attempt in range(1, attempts + 1):
-            run, queries = self._attempt(bed, point)
-            disturbance = Disturbance.of(run)
-            if kept is None or disturbance <= kept[0]:
-                kept = disturbance, run, queries
-                if self._trace:
-                    self._trace_under_way(point).replace(self._folder / "traces" / f"{point.key}.jsonl")
-            kept[1]["attempts"] = attempt
-            reason = disturbance.reason(run)
-            if reason is None and disturbance is kept[0]:
-                break
-            if attempt < attempts:
-                self._say(f"{_said(point, run)}: {reason or 'nothing tells the pace of its host'}; measured again")
-        assert kept is not None
-        _, run, queries = kept
+    def _attempt(self, bed: Bed, point: Point, attempts: Attempts) -> None:
+        """Measures a point once more; what counts so far is kept."""
+        run, queries = self._measured(bed, point)
+        counts = attempts.add(run, queries)
         if self._trace:
-            self._trace_under_way(point).unlink(missing_ok=True)  # of an attempt that does not count
-        save_point(self._folder, point.key, run, queries)
-        return run
+            file = self._trace_under_way(point)
+            if counts:
+                file.replace(self._folder / "traces" / f"{point.key}.jsonl")
+            else:
+                file.unlink()
+        save_point(self._folder, point.key, *attempts.best)
+        if attempts.again is not None:
+            self._say(f"{_said(point, run)}: {attempts.again}; measured again")
 
-    def _attempt(self, bed: Bed, point: Point) -> tuple[dict[str, Any], Queries]:
+    def _measured(self, bed: Bed, point: Point) -> tuple[dict[str, Any], Queries]:
         with ExitStack() as opened:
             trace = None
             if self._trace:

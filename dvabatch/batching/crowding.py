@@ -1,10 +1,10 @@
 """By how much launches of different batch sizes slow each other down.
 
 A device takes the kernels of what is in flight by turns, not time by turns: a launch waits at each of its kernels for those of
-the others. Were it for the whole kernels, what slows it down would be the device time that the others need, in units of its own.
-It is less than that for a small launch beside a large one, and more for the large one: a kernel does not wait for another one's
-end but for enough of its blocks to end, and those of a small one take the next places that come free. So a launch has a `weight`
-in a crowd, which grows more slowly than its device time. A full device takes as long for either size then.
+the others. Were it for whole kernels, what slows it down would be the device time that the others need, in units of its own. It
+is less than that for a small launch beside a large one, and more for the large one: a kernel does not wait for the whole of
+another one but for enough of its blocks to end, and those of a small one take the next places that come free. So a launch has a
+`weight` in a crowd, which grows more slowly than its device time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
 
-# Of device time. By launches of mixed sizes that traces of BERT-base on an H200 hold: 1 has small ones too slow and large ones too
+# Of device time, by launches of mixed sizes in traces of BERT-base on an H200: 1 has small ones too slow and large ones too
 # fast, 1/2 the other way round.
 _OF_TIME: Final = 0.75
 _SLOWEST: Final = 1e6

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from dvabatch.reporting import validity
-from dvabatch_cli.attempts import Disturbance
+from dvabatch_cli.attempts import Disturbance, is_done
 from dvabatch_cli.pacing import quick_pacing
 from dvabatch_cli.testbed import RealBed
-from tests.cli.command import NORMAL, dvabatch, report_of, table_config
+from tests.cli.command import LOAD, NORMAL, dvabatch, report_of, table_config
 
 
 def a_run(*, late: bool = False, steady: bool | None = None, pace: float | None = None) -> dict[str, Any]:
@@ -81,6 +81,41 @@ def test_a_slow_spell_is_measured_again_and_the_fastest_attempt_is_kept(
     assert done.err.count("; measured again") == attempts - 1
     slow = sum(pace is not None and pace > 1.25 for pace in paces[:-1])
     assert done.err.count("times as long as in the profile; measured again") == slow
+
+
+def test_a_slow_spell_is_waited_out_behind_the_other_points_of_the_schedule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick_pacing("threaded", "pull")
+    paces, measured, measure = [1.9, 1.5, 1.1, 1.4, 1.2], [], RealBed.run
+
+    def run(bed: RealBed, contender: Any, *words: Any) -> Any:
+        measured.append(contender.name)
+        return replace(
+            measure(bed, contender, *words), queueing_us={"p50": 9.0, "p99": 9.0, "whole": 9.0, "pace": paces.pop(0)}
+        )
+
+    monkeypatch.setattr(RealBed, "run", run)
+    monkeypatch.setattr(validity, "_off_rate", lambda *_: [])
+    monkeypatch.setattr(validity, "_late", lambda *_: [])
+    load = {"process": "constant", "request_rate": 2000, "num_requests": 40}
+    config = table_config(tmp_path, policies=[NORMAL, LOAD], load=load)
+    done = dvabatch("bench", config, "-o", tmp_path / "out")
+    assert measured == ["NORMAL", "LOAD_DVA", "NORMAL", "LOAD_DVA", "LOAD_DVA"]
+    runs = report_of(tmp_path / "out")["runs"]
+    assert {run["policy"]["name"]: (run["queueing_us"]["pace"], run["attempts"]) for run in runs} == {
+        "NORMAL": (1.1, 2),
+        "LOAD_DVA": (1.2, 3),
+    }
+    assert done.err.index("[1/2] NORMAL") < done.err.index("[2/2] LOAD_DVA")
+
+
+def test_a_point_that_an_interruption_left_with_a_disturbed_attempt_is_measured_again() -> None:
+    slow = a_run(pace=1.5)
+    assert not is_done({**slow, "attempts": 2}, 3)
+    assert is_done({**slow, "attempts": 3}, 3)
+    assert is_done({**a_run(pace=1.1), "attempts": 1}, 3)
+    assert is_done(slow, 3), "of a version that did not count them"
 
 
 def test_the_trace_of_a_point_is_that_of_the_attempt_that_counts(
