@@ -39,7 +39,7 @@ from slicer import CheckedStages, Manifest, TensorSpec
 Say = Callable[[str], None]
 Tensors: TypeAlias = tuple[TensorSpec, ...]
 QUICK_ON_HOST = Effort(budget_s=0.3, least=2, most=7)
-QUICK_ON_GPU = DeviceEffort(budget_s=0.01, rounds=3, queries=30, launches=60, light_s=0.1)
+QUICK_ON_GPU = DeviceEffort(budget_s=0.01, rounds=4, queries=30, launches=60, light_s=0.1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class DeviceEffort:
     """How long to measure: work of `budget_s` for each figure, `rounds` times in turn."""
 
     budget_s: float = 0.03
-    rounds: int = 5
+    rounds: int = 6
     queries: int = 60  # in a queue that never runs dry, for what a launch and a boundary cost
     light_s: float = 0.4  # of queries that mostly find everything idle, for what waking costs
     cycles: int = 16  # of as many batches as run at once, for what is served at best
@@ -101,10 +101,10 @@ class DeviceProfiler:
                 self._progress(f"timing stages and whole, {self._lane_name(lane)}batch {size}")
                 times = self._time(lane, size)
                 for stage in range(last + 1):
-                    stage_ms[stage][size] = times[stage]
-                chain_ms[size], whole_ms[size] = times[-2], times[-1]
+                    stage_ms[stage][size] = median(times[stage])
+                chain_ms[size], whole_ms[size] = map(median, times[-2:])
                 if size in taxes:
-                    taxes[size].append(chain_ms[size] / whole_ms[size])
+                    taxes[size].append(median(chain / whole for chain, whole in zip(*times[-2:], strict=True)))
             stages.append(stage_ms)
             wholes.append(curve(whole_ms))
             chains.append(chain_ms)
@@ -121,8 +121,11 @@ class DeviceProfiler:
         )  # fmt: skip
         return ProfileRun(profile, {size: sum(tax) / len(tax) for size, tax in taxes.items()})
 
-    def _time(self, lane: int, size: int) -> list[float]:
-        """Milliseconds of each stage, of their chain, and of the whole model."""
+    def _time(self, lane: int, size: int) -> list[list[float]]:
+        """Milliseconds of each stage, of their chain, and of the whole model, one in each round.
+
+        Every other round goes backwards: what follows upon heavy work may find a lower clock than what follows upon light.
+        """
         place = Place(0, 0, size)
         last = self._limits.last_stage
         spans = [(self._launcher, stage, stage) for stage in range(last + 1)]
@@ -131,10 +134,12 @@ class DeviceProfiler:
         for launcher, first, through in spans:
             launcher.repeat(0, first, through, place, lane)  # captures what there is to capture
             launcher.synchronize(0)
+        order = list(zip(found, spans, strict=True))
         for _ in range(self._effort.rounds):
-            for times, (launcher, first, through) in zip(found, spans, strict=True):
+            for times, (launcher, first, through) in order:
                 times.append(self._repeated_ms(launcher, first, through, place, lane))
-        return [median(times) for times in found]
+            order.reverse()
+        return found
 
     def _repeated_ms(self, launcher: DeviceLauncher, first: int, last: int, place: Place, lane: int) -> float:
         """One span, queued again and again without a pause."""

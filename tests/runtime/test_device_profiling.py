@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dvabatch.batching.limits import Limits
@@ -12,6 +14,7 @@ from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceProfiler, rising
 from dvabatch.runtime.driven import Driven, Queue
+from tests.runtime import profiled as profiling_rig
 from tests.runtime.profiled import MAX_BATCH, STAGES, profiled
 
 
@@ -49,6 +52,23 @@ def test_what_does_not_begin_its_set_costs_more_by_its_rows(monkeypatch: pytest.
     monkeypatch.setattr(DeviceProfiler, "_repeated_ms", repeated_ms)
     costs = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=1))[0].profile.costs
     assert (costs.bounce_ns, costs.bounce_ns_per_row) == (pytest.approx(30_000, abs=1), pytest.approx(20_000, abs=1))
+
+
+def test_a_clock_that_sinks_while_stages_are_timed_makes_no_tax(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = 0
+
+    def repeated_ms(
+        self: DeviceProfiler, launcher: DeviceLauncher, first: int, last: int, place: Place, lane: int
+    ) -> float:
+        nonlocal calls
+        calls += 1
+        return 1.0 + 0.01 * calls
+
+    monkeypatch.setattr(profiling_rig, "EFFORT", replace(profiling_rig.EFFORT, rounds=2))
+    monkeypatch.setattr(DeviceProfiler, "_repeated_ms", repeated_ms)
+    run = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=1))[0]
+    # Timed in the same order each time, the chain would always come out below the whole.
+    assert run.slicing_tax == {size: pytest.approx(1.0, abs=0.001) for size in (1, 2, 4)}
 
 
 def test_costs_are_those_of_the_turn_in_which_the_host_was_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
