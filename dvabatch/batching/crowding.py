@@ -17,9 +17,9 @@ from typing import Final
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
 
-# Of device time, by launches of mixed sizes in traces of BERT-base on an H200: 1 has small ones too slow and large ones too
-# fast, 1/2 the other way round.
-_OF_TIME: Final = 0.75
+# Of device time, where a profile does not say: by launches of mixed sizes in traces of BERT-base on an H200, of which 1 has
+# small ones too slow and large ones too fast, 1/2 the other way round.
+USUAL_EXPONENT: Final = 0.75
 _SLOWEST: Final = 1e6
 _MOST_NUMBERS: Final = 64  # at once, of a size: a table may come from anywhere
 
@@ -72,9 +72,9 @@ class Crowding:
         return min(_SLOWEST, curve.at(crowd))
 
 
-def weight(device_ns: float) -> float:
+def weight(device_ns: float, exponent: float = USUAL_EXPONENT) -> float:
     """How much a launch that needs the device for so long counts in a crowd."""
-    return float(device_ns**_OF_TIME)
+    return float(device_ns**exponent)
 
 
 def _from_one(points: tuple[tuple[float, float], ...]) -> Curve:

@@ -35,7 +35,9 @@ class CrowdedDevice(DeviceModel):
         self._padded = profile.padded
         self._sizes = profile.max_batch + 1
         self._weights = [
-            weight(profile.device_ns(batch, lane)) for lane in range(len(profile.lanes)) for batch in range(self._sizes)
+            weight(profile.device_ns(batch, lane), profile.crowding_exponent)
+            for lane in range(len(profile.lanes))
+            for batch in range(self._sizes)
         ]
         self._flights: dict[int, _Flight] = {}
 

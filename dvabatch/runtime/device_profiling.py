@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import product
 from statistics import median
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from dvabatch.batching.place import Place
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
+from dvabatch.runtime.at_once import AtOnce, lane_name
 from dvabatch.runtime.crowds import Crowds
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
@@ -28,12 +29,9 @@ from dvabatch.runtime.driven import Driven, Queue
 from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
 from engines.base import Array
 
-_SHARE_FLOOR = 0.05
 # A host has slow spells, in which all that it does takes twice as long: what hangs on it is measured at several turns, and that
 # counts in which the host was fastest, whatever came out. What launches and boundaries cost are differences: all of one turn.
 _TURNS = 6
-_DEEP = 12  # chains queued on each track
-_ALIKE = 0.1  # sums of shares that differ by less tell of the same point of the slowdown curve
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +81,7 @@ class DeviceProfiler:
         self._examples = examples
         self._effort = effort or DeviceEffort()
         self._progress = progress
+        self._at_once = AtOnce(self._launcher, limits, self._effort.budget_s, self._effort.rounds, progress)
         self._driven = Driven(self._launcher, self._table, limits, payloads or examples)
 
     def measure(self) -> ProfileRun:
@@ -98,7 +97,7 @@ class DeviceProfiler:
             whole_ms: dict[int, float] = {}
             chain_ms: dict[int, float] = {}
             for size in finer_sizes(self._limits.max_batch):
-                self._progress(f"timing stages and whole, {self._lane_name(lane)}batch {size}")
+                self._progress(f"timing stages and whole, {lane_name(self._limits, lane)}batch {size}")
                 times = self._time(lane, size)
                 for stage in range(last + 1):
                     stage_ms[stage][size] = median(times[stage])
@@ -108,7 +107,7 @@ class DeviceProfiler:
             stages.append(stage_ms)
             wholes.append(curve(whole_ms))
             chains.append(chain_ms)
-        shares, slowdown = self._time_concurrency(sizes, chains)
+        shares, slowdown, exponent = self._at_once.measure(sizes, chains)
         curves = [
             [StageCurves(curve(by_size), curve(of_lane)) for by_size in lane]
             for lane, of_lane in zip(stages, shares, strict=True)
@@ -117,7 +116,7 @@ class DeviceProfiler:
         costs = self._time_costs(draft)
         profile = Profile(
             self._name, draft.lanes, curves, wholes, None, costs, slowdown, f"measured on {self._version}",
-            self._crowding(draft, costs, sizes),
+            self._crowding(draft, costs, sizes), exponent,
         )  # fmt: skip
         return ProfileRun(profile, {size: sum(tax) / len(tax) for size, tax in taxes.items()})
 
@@ -154,83 +153,17 @@ class DeviceProfiler:
                 return 1e3 * took_s / count
             count = max(count + 1, round(count * min(10.0, self._effort.budget_s / took_s)))
 
-    def _time_concurrency(
-        self, sizes: Sequence[int], chains_ms: Sequence[Mapping[int, float]]
-    ) -> tuple[list[dict[int, float]], Curve | None]:
-        """Device shares by lane, and the slowdown curve.
-
-        As many chains as may run at once tell the share: c of them that slow each other down by s take s/c of the device
-        each. All numbers of them, and pairs of different sizes, tell by how much a sum of shares slows down: kernels get into
-        each other's way long before the device is full.
-        """
-        counts = self._counts
-        if not counts:
-            return [dict.fromkeys(sizes, 1.0) for _ in chains_ms], None
-        shares: list[dict[int, float]] = []
-        found: list[tuple[float, float]] = []
-        for lane, chain_ms in enumerate(chains_ms):
-            of_lane: dict[int, float] = {}
-            for size in sizes:
-                self._progress(f"running several at once, {self._lane_name(lane)}batch {size}")
-                slow = {count: max(1.0, self._at_once_ms([size] * count, lane) / chain_ms[size]) for count in counts}
-                of_lane[size] = min(1.0, max(_SHARE_FLOOR, slow[counts[-1]] / counts[-1]))
-                found += [(count * of_lane[size], slowness) for count, slowness in slow.items()]
-            shares.append(of_lane)
-        for one, other in combinations(sizes[::2], 2):
-            self._progress(f"running two at once, batch {one} beside {other}")
-            found.append((shares[0][one] + shares[0][other], self._pair_slowness(one, other, chains_ms[0])))
-        return shares, rising(found)
-
-    @property
-    def _counts(self) -> list[int]:
-        """How many launches at once are tried."""
-        most = min(self._limits.executors_per_stage, self._limits.buffer_sets)
-        return [count for count in (2, 4, 8) if count <= most]
-
     def _crowding(self, draft: Profile, costs: Costs, sizes: Sequence[int]) -> list[dict[int, Curve]] | None:
         """By how much a batch slows down among as many alike as run at once, by lane; None where only one may run."""
-        if not self._counts:
+        if not self._at_once.counts:
             return None
         crowds = Crowds(self._driven, draft, costs, cycles=self._effort.cycles, launches=self._effort.launches)
-        for lane, size, count in product(range(len(self._limits.lanes)), sizes, self._counts):
+        for lane, size, count in product(range(len(self._limits.lanes)), sizes, self._at_once.counts):
             self._progress(
-                f"running several at once through the driver, {self._lane_name(lane)}batch {size}, {count} at once"
+                f"running several at once through the driver, {lane_name(self._limits, lane)}batch {size}, {count} at once"
             )
             crowds.add(lane, size, count)
         return crowds.slowdowns()
-
-    def _lane_name(self, lane: int) -> str:
-        length = self._limits.lanes[lane]
-        return "" if length is None else f"length {length}, "
-
-    def _at_once_ms(self, sizes: Sequence[int], lane: int, repeats: Sequence[int] | None = None) -> float:
-        """A chain of each of these sizes (or some in a row) on a track and in a set of its own, again and again.
-
-        All are always busy. Queued deep: what the host takes to queue them must not pass for room on the device.
-        """
-        repeats = repeats or [1] * len(sizes)
-        last = self._limits.last_stage
-        places = [Place(index, 0, size) for index, size in enumerate(sizes)]
-        for index, place in enumerate(places):
-            self._launcher.repeat(index, 0, last, place, lane)
-            self._launcher.synchronize(index)
-        times = []
-        for _ in range(self._effort.rounds):
-            began_ns = time.perf_counter_ns()
-            for _ in range(_DEEP):
-                for index, place in enumerate(places):
-                    for _ in range(repeats[index]):
-                        self._launcher.repeat(index, 0, last, place, lane)
-            for index in range(len(places)):
-                self._launcher.synchronize(index)
-            times.append((time.perf_counter_ns() - began_ns) / NS_PER_MS / _DEEP)
-        return median(times)
-
-    def _pair_slowness(self, one: int, other: int, chain_ms: Mapping[int, float]) -> float:
-        """By how much two tracks slow down, each of which has chains of one size for as long as the other."""
-        repeats = max(1, round(chain_ms[other] / chain_ms[one]))
-        alone_ms = max(repeats * chain_ms[one], chain_ms[other])
-        return max(1.0, self._at_once_ms([one, other], 0, [repeats, 1]) / alone_ms)
 
     def _time_costs(self, draft: Profile) -> Costs:
         """What a launch, a boundary, and a row that is transferred or copied cost, through the driver of a real run."""
@@ -319,15 +252,3 @@ def finer_sizes(max_batch: int) -> list[int]:
     """
     quarters = {(4 + quarter) << octave >> 2 for octave in range(max_batch.bit_length()) for quarter in range(4)}
     return sorted({*(size for size in quarters if 1 <= size < max_batch), max_batch})
-
-
-def rising(found: Sequence[tuple[float, float]]) -> Curve:
-    """A curve that never falls through (sum of shares, slowdown): medians of those that lie close to each other."""
-    near: dict[int, list[tuple[float, float]]] = {}
-    for total, slowness in found:
-        near.setdefault(round(total / _ALIKE), []).append((total, slowness))
-    points: list[tuple[float, float]] = []
-    for _, group in sorted(near.items()):
-        slowness = median(each for _, each in group)
-        points.append((round(median(total for total, _ in group), 4), max(slowness, points[-1][1] if points else 1.0)))
-    return Curve(tuple(points))

@@ -67,6 +67,8 @@ def profile_in(report: Mapping[str, Any]) -> Profile:
     table: dict[str, Any] = {"name": report["name"], "one_host": bool(facts.get("one_host"))}
     table |= {cost: facts[cost] for cost in COSTS_US if facts.get(cost) is not None}
     table |= {key: facts[key] for key in ("slowdown", "cores") if facts.get(key)}
+    if facts.get("crowding_exponent") is not None:
+        table["crowding_exponent"] = facts["crowding_exponent"]
     table |= part(None) if lanes == [None] else {"lanes": {str(lane): part(lane) for lane in lanes}}
     return Profile.from_table(table)
 

@@ -55,6 +55,14 @@ def test_a_small_launch_suffers_beside_a_large_one_which_notices_less() -> None:
     assert found[1] == pytest.approx(small_ns + 4 * MS - small_ns / large_slow, abs=2)
 
 
+def test_a_profile_may_say_how_launches_weigh() -> None:
+    model = device(crowding_exponent=0.0)
+    model.start(0, ((MS, model.kind(0, 1, 0)),), 0)
+    model.start(1, ((4 * MS, model.kind(0, 8, 0)),), 0)
+    # Each is one more to the other one, whatever its size.
+    assert ends(model, {0: 0, 1: 0}) == {0: 1_500_000, 1: pytest.approx(1_500_000 + 4 * MS - 1_500_000 / 1.9, abs=2)}
+
+
 def test_hosts_and_lines_are_before_the_device_and_one_launch_s_after_another_s() -> None:
     model = device(launch_us=100, transfer_us_per_row=50, one_host=True)
     phases = ((100_000, HOST), (50_000, TRANSFER), (MS, model.kind(0, 1, 0)))

@@ -1,0 +1,169 @@
+"""Chains of stages on several tracks of a device at once: what share of it each takes, how they slow each other down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from statistics import median
+from typing import Final
+
+from dvabatch.batching.curve import Curve
+from dvabatch.batching.limits import Limits
+from dvabatch.batching.place import Place
+from dvabatch.batching.profile import NS_PER_MS
+from dvabatch.runtime.device_launcher import DeviceLauncher
+from dvabatch.runtime.pairs import Beside, exponent, slowdowns
+
+_SHARE_FLOOR: Final = 0.05
+_DEEP: Final = 12  # chains queued on each track
+_ALIKE: Final = 0.1  # sums of shares that differ by less tell of the same point of the slowdown curve
+
+
+class AtOnce:
+    """Measures them."""
+
+    def __init__(
+        self,
+        launcher: DeviceLauncher,
+        limits: Limits,
+        budget_s: float,
+        rounds: int,
+        progress: Callable[[str], None],
+    ) -> None:
+        """Work of `budget_s` or so for each figure, `rounds` times."""
+        self._launcher = launcher
+        self._limits = limits
+        self._budget_s = budget_s
+        self._rounds = rounds
+        self._progress = progress
+
+    @property
+    def counts(self) -> list[int]:
+        """How many launches at once are tried."""
+        most = min(self._limits.executors_per_stage, self._limits.buffer_sets)
+        return [count for count in (2, 4, 8) if count <= most]
+
+    def measure(
+        self, sizes: Sequence[int], chains_ms: Sequence[Mapping[int, float]]
+    ) -> tuple[list[dict[int, float]], Curve | None, float | None]:
+        """Device shares by lane, the slowdown curve, and the exponent by which launches of different sizes count.
+
+        As many chains as may run at once tell the share: c of them that slow each other down by s take s/c of the device
+        each. All numbers of them, and pairs of different sizes, tell by how much a sum of shares slows down: kernels get into
+        each other's way long before the device is full.
+        """
+        counts = self.counts
+        if not counts:
+            return [dict.fromkeys(sizes, 1.0) for _ in chains_ms], None, None
+        shares: list[dict[int, float]] = []
+        found: list[tuple[float, float]] = []
+        alike: list[dict[int, Curve]] = []
+        for lane, chain_ms in enumerate(chains_ms):
+            of_lane: dict[int, float] = {}
+            alike.append({})
+            for size in sizes:
+                self._progress(f"running several at once, {lane_name(self._limits, lane)}batch {size}")
+                slow = {count: max(1.0, self._at_once_ms([size] * count, lane) / chain_ms[size]) for count in counts}
+                of_lane[size] = min(1.0, max(_SHARE_FLOOR, slow[counts[-1]] / counts[-1]))
+                alike[lane][size] = rising([(1.0, 1.0), *slow.items()])
+                found += [(count * of_lane[size], slowness) for count, slowness in slow.items()]
+            shares.append(of_lane)
+        beside: list[Beside] = []
+        for one, other in combinations(sizes[::2], 2):
+            self._progress(f"running two at once, batch {one} beside {other}")
+            found.append((shares[0][one] + shares[0][other], self._pair_slowness(one, other, chains_ms[0])))
+            beside += self._beside(one, other, chains_ms[0], shares[0], alike[0])
+        return shares, rising(found), exponent(beside)
+
+    def _at_once_ms(self, sizes: Sequence[int], lane: int, repeats: Sequence[int] | None = None) -> float:
+        """A chain of each of these sizes (or some in a row) on a track and in a set of its own, again and again.
+
+        All are always busy. Queued deep: what the host takes to queue them must not pass for room on the device.
+        """
+        repeats = repeats or [1] * len(sizes)
+        last = self._limits.last_stage
+        places = [Place(index, 0, size) for index, size in enumerate(sizes)]
+        for index, place in enumerate(places):
+            self._launcher.repeat(index, 0, last, place, lane)
+            self._launcher.synchronize(index)
+        times = []
+        for _ in range(self._rounds):
+            began_ns = time.perf_counter_ns()
+            for _ in range(_DEEP):
+                for index, place in enumerate(places):
+                    for _ in range(repeats[index]):
+                        self._launcher.repeat(index, 0, last, place, lane)
+            for index in range(len(places)):
+                self._launcher.synchronize(index)
+            times.append((time.perf_counter_ns() - began_ns) / NS_PER_MS / _DEEP)
+        return median(times)
+
+    def _pair_slowness(self, one: int, other: int, chain_ms: Mapping[int, float]) -> float:
+        """By how much two tracks slow down, each of which has chains of one size for as long as the other."""
+        repeats = max(1, round(chain_ms[other] / chain_ms[one]))
+        alone_ms = max(repeats * chain_ms[one], chain_ms[other])
+        return max(1.0, self._at_once_ms([one, other], 0, [repeats, 1]) / alone_ms)
+
+    def _beside(
+        self,
+        small: int,
+        large: int,
+        chain_ms: Mapping[int, float],
+        share: Mapping[int, float],
+        alike: Mapping[int, Curve],
+    ) -> list[Beside]:
+        """How chains of two sizes fare that always have each other beside them; nothing if it could not be told."""
+        device_ms = {size: share[size] * chain_ms[size] for size in (small, large)}
+        many_large = max(2, round(2e3 * self._budget_s / chain_ms[large]))
+        many_small = max(1, round(many_large * chain_ms[large] / chain_ms[small] / 2))
+        while many_small:
+            counts = (many_small, many_large)
+            alone_ms = (many_small * chain_ms[small], many_large * chain_ms[large])
+            told: list[tuple[float, float]] = []
+            while len(told) < self._rounds:
+                turn = slowdowns(alone_ms, self._done_ms((small, large), counts, 0))
+                if turn is None:
+                    break
+                told.append(turn)
+            else:
+                of_small, of_large = map(median, zip(*told, strict=True))
+                return [
+                    Beside(alike[small], device_ms[small], device_ms[large], of_small),
+                    Beside(alike[large], device_ms[large], device_ms[small], of_large),
+                ]
+            many_small //= 2  # the small ones were to be done first
+        return []
+
+    def _done_ms(self, sizes: tuple[int, int], counts: tuple[int, int], lane: int) -> tuple[float, float]:
+        """When each of two tracks was done with so many chains of its size, begun together."""
+        last = self._limits.last_stage
+        places = [Place(index, 0, size) for index, size in enumerate(sizes)]
+        queued, began_ns = [0, 0], time.perf_counter_ns()
+        while queued != list(counts):
+            index = 0 if queued[0] * counts[1] <= queued[1] * counts[0] and queued[0] < counts[0] else 1
+            self._launcher.repeat(index, 0, last, places[index], lane)
+            queued[index] += 1
+        done_ms = []
+        for index in range(2):
+            self._launcher.synchronize(index)
+            done_ms.append((time.perf_counter_ns() - began_ns) / NS_PER_MS)
+        return done_ms[0], done_ms[1]
+
+
+def lane_name(limits: Limits, lane: int) -> str:
+    """A lane as progress tells of it."""
+    length = limits.lanes[lane]
+    return "" if length is None else f"length {length}, "
+
+
+def rising(found: Sequence[tuple[float, float]]) -> Curve:
+    """A curve that never falls through (sum of shares, slowdown): medians of those that lie close to each other."""
+    near: dict[int, list[tuple[float, float]]] = {}
+    for total, slowness in found:
+        near.setdefault(round(total / _ALIKE), []).append((total, slowness))
+    points: list[tuple[float, float]] = []
+    for _, group in sorted(near.items()):
+        slowness = median(each for _, each in group)
+        points.append((round(median(total for total, _ in group), 4), max(slowness, points[-1][1] if points else 1.0)))
+    return Curve(tuple(points))
