@@ -99,7 +99,8 @@ def test_a_small_table_takes_little_memory() -> None:
 
 
 def test_launches_weigh_less_than_their_device_time_says() -> None:
-    assert weight(16) == pytest.approx(8 * weight(1))
+    assert weight(16, 0.75) == pytest.approx(8 * weight(1, 0.75))
+    assert weight(1) < weight(16) < 16 * weight(1)
     assert weight(0) == 0
 
 
@@ -109,7 +110,7 @@ def test_a_table_may_say_how_launches_weigh() -> None:
     assert Profile.from_table(told.to_table()).digest == told.digest
     assert told.at_speed(2.0).crowding_exponent == 0.6
     untold = Profile.from_table(table({"1": {"2": 1.5}}))
-    assert untold.crowding_exponent == 0.75
+    assert untold.crowding_exponent == 0.9
     assert "crowding_exponent" not in untold.to_table()
 
 

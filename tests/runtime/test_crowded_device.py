@@ -42,7 +42,7 @@ def test_alike_launches_slow_down_as_measured() -> None:
 
 
 def test_a_small_launch_suffers_beside_a_large_one_which_notices_less() -> None:
-    model = device()
+    model = device(crowding_exponent=0.75)
     model.start(0, ((MS, model.kind(0, 1, 0)),), 0)
     model.start(1, ((4 * MS, model.kind(0, 8, 0)),), 0)
     # Device times are 0.25 and 4 ms, of which one weighs 8 times what the other does: for the small one, as 9 alike; for
