@@ -39,14 +39,21 @@ class ClockNotes:
         self._read()
         return bool(self._notes)
 
+    def mean_mhz(self, begun_ns: int, ended_ns: int) -> float | None:
+        """The mean clock between these instants; None where nothing was noted. Notes of before are forgotten."""
+        return _mean(self._since(begun_ns), begun_ns, ended_ns)
+
     def by_tenth(self, begun_ns: int, ended_ns: int) -> list[int | None]:
         """The mean clock in MHz in each tenth of what lies between these instants; None where nothing was noted.
 
         Notes of before are forgotten.
         """
+        return tenths(self._since(begun_ns), begun_ns, ended_ns)
+
+    def _since(self, begun_ns: int) -> Sequence[tuple[int, int]]:
         self._read()
         self._notes = [note for note in self._notes if note[0] >= begun_ns]
-        return tenths(self._notes, begun_ns, ended_ns)
+        return self._notes
 
     def _read(self) -> None:
         *lines, self._unfinished = (self._unfinished + self._file.read()).split("\n")
@@ -62,6 +69,11 @@ def tenths(notes: Sequence[tuple[int, int]], begun_ns: int, ended_ns: int) -> li
         if begun_ns <= at_ns < ended_ns:
             found[_PARTS * (at_ns - begun_ns) // (ended_ns - begun_ns)].append(mhz)
     return [round(sum(part) / len(part)) if part else None for part in found]
+
+
+def _mean(notes: Sequence[tuple[int, int]], begun_ns: int, ended_ns: int) -> float | None:
+    found = [mhz for at_ns, mhz in notes if begun_ns <= at_ns < ended_ns]
+    return sum(found) / len(found) if found else None
 
 
 @contextmanager

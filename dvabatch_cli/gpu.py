@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -13,7 +13,9 @@ from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.profiling import Effort, ProfileRun
 from dvabatch.runtime.shapes import lay_out_modules
+from dvabatch_cli.clock_notes import kept_clock_notes
 from dvabatch_cli.errors import CommandError
+from dvabatch_cli.gpu_watch import open_watch
 from dvabatch_cli.sites import undisturbed
 from dvabatch_cli.workspace import (
     MeasuredProfile,
@@ -26,7 +28,7 @@ from dvabatch_cli.workspace import (
 )
 from engines.base import Array
 from engines.cache import CachedEngine, EngineCache
-from engines.cuda import CudaDevice
+from engines.cuda import CudaDevice, first_bus_id
 from engines.device import Device, Module
 from engines.errors import BackendMissingError
 from engines.onnxruntime import OnnxRuntimeOptions
@@ -229,7 +231,12 @@ def gpu_profile_of(
     def measure() -> ProfileRun:
         say(f"measuring the profile on {prepared.gpu}")
         examples = examples_of(limits, row)
-        with CudaDevice() as device, open_launcher(prepared, limits, examples, device) as stages:
+        with (
+            CudaDevice() as device,
+            open_launcher(prepared, limits, examples, device) as stages,
+            open_watch() as watch,
+            nullcontext() if watch is None else kept_clock_notes(say, first_bus_id()) as notes,
+        ):
             whole = prepared.load_whole()
             outputs = [tensor.name for tensor in prepared.manifest.outputs]
             whole_table = DeviceTable(device, lay_out_modules([whole], examples, outputs), 1, limits.max_batch)
@@ -237,7 +244,7 @@ def gpu_profile_of(
             profiler = DeviceProfiler(
                 prepared.manifest.name, f"{prepared.version} on {prepared.gpu}, {prepared.precision}", stages,
                 whole_launcher, limits, examples, payloads=examples_of(replace(limits, lanes=usual_lengths(limits.lanes)), row),
-                effort=effort, progress=say,
+                effort=effort, progress=say, clock=None if notes is None else notes.mean_mhz,
             )  # fmt: skip
             with undisturbed():  # as runs are
                 return profiler.measure()

@@ -2,8 +2,8 @@
 
 Its JSON form is the latency table of configs/tables/: `stages`, `whole` and `crowding` (or `lanes`, by longest length, with
 these each), per stage `latency_ms` and `share` by batch size, and beside them `batch_sizes`, `one_host`, `cores`, `slowdown`,
-`crowding_exponent` and the costs that costs.py names. What a table leaves out costs 0; a missing share is 1, a missing slowdown
-is the sum. Where there is a `crowding`, it goes before the slowdown.
+`crowding_exponent`, `sm_mhz` and the costs that costs.py names. What a table leaves out costs 0; a missing share is 1, a
+missing slowdown is the sum. Where there is a `crowding`, it goes before the slowdown.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Profile:
 
     __slots__ = (
         "_exists", "_share", "_slowdown", "_stage_ns", "_told_exponent", "_whole_ns",
-        "batch_sizes", "costs", "crowding", "crowding_exponent", "curves", "digest", "lanes", "max_batch", "name", "source",
-        "stages", "whole",
+        "batch_sizes", "costs", "crowding", "crowding_exponent", "curves", "digest", "lanes", "max_batch", "name", "sm_mhz",
+        "source", "stages", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -72,9 +72,10 @@ class Profile:
         source: str = "",
         crowding: Sequence[Mapping[int, Curve]] | None = None,
         crowding_exponent: float | None = None,
+        sm_mhz: Curve | None = None,
     ) -> None:
         """`curves[lane][stage]`, `crowding[lane]`, in which launches count by that power of their device time; `lanes` are the
-        longest length of each, rising, or (None,) without lengths.
+        longest length of each, rising, or (None,) without lengths. `sm_mhz` is the GPU's clock meanwhile, by batch size.
 
         Raises:
             ProfileError: the parts do not fit together.
@@ -111,6 +112,9 @@ class Profile:
             raise ProfileError(
                 f"{name}: crowding_exponent is {crowding_exponent:g}, wanted with a crowding, from 0 to {_MOST_EXPONENT}"
             )
+        if sm_mhz is not None and any(mhz <= 0 for _, mhz in sm_mhz.points):
+            raise ProfileError(f"{name}: sm_mhz must lie above 0, got {sm_mhz.points}")
+        self.sm_mhz = sm_mhz
         self._told_exponent = crowding_exponent
         self.crowding_exponent = USUAL_EXPONENT if crowding_exponent is None else crowding_exponent
         self.whole = tuple(whole) if whole else (None,) * len(self.lanes)
@@ -208,6 +212,23 @@ class Profile:
         not."""
         return self._like(self.curves, self.whole, self.costs.at_pace(factor))
 
+    def at_clock(self, mhz: float) -> Profile:
+        """The profile of a GPU that keeps this clock, where all kernels take as much longer or shorter; itself where nobody
+        knows at which clock it was measured."""
+        measured = self.sm_mhz
+        if measured is None:
+            return self
+
+        def there(times: Curve) -> Curve:
+            return Curve(tuple([(size, ms * measured.at(size) / mhz) for size, ms in times.points]))
+
+        return self._like(
+            [[StageCurves(there(stage.latency_ms), stage.share) for stage in lane] for lane in self.curves],
+            [None if curve is None else there(curve) for curve in self.whole],
+            self.costs,
+            Curve(((1.0, mhz),)),
+        )
+
     def at_disturbance(self, factor: float) -> Profile:
         """The profile of a machine on which two launches beside each other take `factor` times as long, by their shares.
 
@@ -220,12 +241,18 @@ class Profile:
         curves = [[StageCurves(stage.latency_ms, more(stage.share)) for stage in lane] for lane in self.curves]
         return self._like(curves, self.whole, self.costs)
 
-    def _like(self, curves: Sequence[Sequence[StageCurves]], whole: Sequence[Curve | None], costs: Costs) -> Profile:
-        """The same, but for these."""
+    def _like(
+        self,
+        curves: Sequence[Sequence[StageCurves]],
+        whole: Sequence[Curve | None],
+        costs: Costs,
+        sm_mhz: Curve | None = None,
+    ) -> Profile:
+        """The same, but for these; at the same clock where none is given."""
         crowding = None if self.crowding is None else [of_lane.by_size for of_lane in self.crowding]
         return Profile(
             self.name, self.lanes, curves, whole, self.batch_sizes, costs, self._slowdown, self.source, crowding,
-            self._told_exponent,
+            self._told_exponent, sm_mhz or self.sm_mhz,
         )  # fmt: skip
 
     def to_table(self) -> dict[str, object]:
@@ -255,6 +282,8 @@ class Profile:
             table["cores"] = self.costs.cores
         if self._told_exponent is not None:
             table["crowding_exponent"] = self._told_exponent
+        if self.sm_mhz is not None:
+            table["sm_mhz"] = _plain(self.sm_mhz)
         if self._slowdown is not None:
             table["slowdown"] = {repr(x): y for x, y in self._slowdown.points}
         return table
@@ -315,6 +344,7 @@ class Profile:
             str(table.get("source", "")),
             crowded or None,
             number(table["crowding_exponent"], f"{name}: crowding_exponent") if "crowding_exponent" in table else None,
+            curve(table["sm_mhz"], f"{name}: sm_mhz") if "sm_mhz" in table else None,
         )
 
 

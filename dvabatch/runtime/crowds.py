@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
 
 from dvabatch.batching.costs import Costs
 from dvabatch.batching.curve import Curve
@@ -12,6 +14,8 @@ from dvabatch.batching.profile import Profile
 from dvabatch.runtime.driven import Crowded, Driven
 from dvabatch.runtime.loops import Alike, random_arrivals_ns, slowdown_at_once
 
+# A GPU's clock in MHz between two instants of `time.perf_counter_ns`; None where nobody knows.
+Clock: TypeAlias = Callable[[int, int], float | None]
 # A host has slow spells: of several turns that counts in which it was fastest, whatever came out.
 _TURNS: Final = 3
 _LONG_NS: Final = 5e8  # what takes the device longer hangs little on the host
@@ -31,13 +35,23 @@ class _Crowd(NamedTuple):
 class Crowds:
     """Measures them through the driver of a run, all of them by turns."""
 
-    def __init__(self, driven: Driven, draft: Profile, costs: Costs, *, cycles: int, launches: int) -> None:
+    def __init__(
+        self,
+        driven: Driven,
+        draft: Profile,
+        costs: Costs,
+        *,
+        cycles: int,
+        launches: int,
+        clock: Clock,
+    ) -> None:
         """`cycles` of as many batches as run at once tell what is served at best; so many `launches` begin at random."""
         self._driven = driven
         self._draft = draft
         self._costs = costs
         self._cycles = cycles
         self._launches = launches
+        self._clock = clock
         self._crowds: list[_Crowd] = []
 
     def add(self, lane: int, size: int, most: int) -> None:
@@ -49,27 +63,31 @@ class Crowds:
 
     def slowdowns(self) -> list[dict[int, Curve]]:
         """By lane and size, the slowdown by how many run at once."""
-        usual: dict[_Crowd, Crowded] = {}
+        usual: dict[_Crowd, tuple[Crowded, float | None]] = {}
         for turn in range(_TURNS):
             for crowd in self._crowds:
                 if turn == 0 or crowd.arrivals_ns[-1] < _LONG_NS:
+                    began_ns = time.perf_counter_ns()
                     found = self._beside_each_other(crowd)
-                    usual[crowd] = min(found, usual.get(crowd, found))
+                    if crowd not in usual or found < usual[crowd][0]:
+                        usual[crowd] = found, self._clock(began_ns, time.perf_counter_ns())
         points: list[dict[int, list[tuple[float, float]]]] = [{} for _ in self._draft.lanes]
         for crowd in self._crowds:
             fewer = points[crowd.lane].setdefault(crowd.size, [])
-            fewer.append((crowd.most, self._slowdown(crowd, usual[crowd], fewer)))
+            fewer.append((crowd.most, self._slowdown(crowd, *usual[crowd], fewer)))
         return [{size: Curve(tuple(of_size)) for size, of_size in of_lane.items()} for of_lane in points]
 
     def _beside_each_other(self, crowd: _Crowd) -> Crowded:
         policy = Normal(FillOrWait(crowd.size, 0, crowd.most))
         return self._driven.crowded(self._draft, policy, crowd.size, crowd.arrivals_ns, crowd.lane)
 
-    def _slowdown(self, crowd: _Crowd, found: Crowded, fewer: list[tuple[float, float]]) -> float:
+    def _slowdown(self, crowd: _Crowd, found: Crowded, mhz: float | None, fewer: list[tuple[float, float]]) -> float:
         # What a slow host adds is no slowdown of launches by each other.
         there = self._costs.at_pace(self._costs.pace_of(found.queueing_ns, crowd.size) or 1.0)
+        # Nor is a lower clock than the one at which launches were timed alone.
+        draft = self._draft if mhz is None else self._draft.at_clock(mhz)
         alike = Alike(
-            self._draft.span_ns(0, self._draft.stages - 1, crowd.size, crowd.lane),
+            draft.span_ns(0, draft.stages - 1, crowd.size, crowd.lane),
             there.busy_ns(0, crowd.size),
             there.transfer_ns(0, crowd.size),
             there.wake_ns,

@@ -22,7 +22,7 @@ from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
 from dvabatch.runtime.at_once import AtOnce, lane_name
-from dvabatch.runtime.crowds import Crowds
+from dvabatch.runtime.crowds import Clock, Crowds
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.driven import Driven, Queue
@@ -70,9 +70,11 @@ class DeviceProfiler:
         payloads: Sequence[Mapping[str, Array]] | None = None,
         effort: DeviceEffort | None = None,
         progress: Callable[[str], None] = lambda _: None,
+        clock: Clock | None = None,
     ) -> None:
         """`examples[lane]` is an input batch of 1, as long as its lane; `payloads[lane]` such as queries of that lane bring,
-        which may be shorter and need padding then: they are the examples, where nobody says."""
+        which may be shorter and need padding then: they are the examples, where nobody says. `clock` is the device's between
+        two instants."""
         self._name = name
         self._version = version
         self._launcher, self._table = stages
@@ -81,6 +83,7 @@ class DeviceProfiler:
         self._examples = examples
         self._effort = effort or DeviceEffort()
         self._progress = progress
+        self._clock: Clock = clock or (lambda *_: None)
         self._at_once = AtOnce(self._launcher, limits, self._effort.budget_s, self._effort.rounds, progress)
         self._driven = Driven(self._launcher, self._table, limits, payloads or examples)
 
@@ -92,13 +95,16 @@ class DeviceProfiler:
         wholes: list[Curve] = []
         taxes: dict[int, list[float]] = {size: [] for size in sizes}
         chains: list[dict[int, float]] = []
+        clocks: dict[int, list[float | None]] = {}
         for lane in range(len(self._limits.lanes)):
             stage_ms: list[dict[int, float]] = [{} for _ in range(last + 1)]
             whole_ms: dict[int, float] = {}
             chain_ms: dict[int, float] = {}
             for size in finer_sizes(self._limits.max_batch):
                 self._progress(f"timing stages and whole, {lane_name(self._limits, lane)}batch {size}")
+                began_ns = time.perf_counter_ns()
                 times = self._time(lane, size)
+                clocks.setdefault(size, []).append(self._clock(began_ns, time.perf_counter_ns()))
                 for stage in range(last + 1):
                     stage_ms[stage][size] = median(times[stage])
                 chain_ms[size], whole_ms[size] = map(median, times[-2:])
@@ -112,11 +118,12 @@ class DeviceProfiler:
             [StageCurves(curve(by_size), curve(of_lane)) for by_size in lane]
             for lane, of_lane in zip(stages, shares, strict=True)
         ]
-        draft = Profile(self._name, self._limits.lanes, curves, wholes)
+        sm_mhz = _usual(clocks)
+        draft = Profile(self._name, self._limits.lanes, curves, wholes, sm_mhz=sm_mhz)
         costs = self._time_costs(draft)
         profile = Profile(
             self._name, draft.lanes, curves, wholes, None, costs, slowdown, f"measured on {self._version}",
-            self._crowding(draft, costs, sizes), exponent,
+            self._crowding(draft, costs, sizes), exponent, sm_mhz,
         )  # fmt: skip
         return ProfileRun(profile, {size: sum(tax) / len(tax) for size, tax in taxes.items()})
 
@@ -157,7 +164,9 @@ class DeviceProfiler:
         """By how much a batch slows down among as many alike as run at once, by lane; None where only one may run."""
         if not self._at_once.counts:
             return None
-        crowds = Crowds(self._driven, draft, costs, cycles=self._effort.cycles, launches=self._effort.launches)
+        crowds = Crowds(
+            self._driven, draft, costs, cycles=self._effort.cycles, launches=self._effort.launches, clock=self._clock
+        )
         for lane, size, count in product(range(len(self._limits.lanes)), sizes, self._at_once.counts):
             self._progress(
                 f"running several at once through the driver, {lane_name(self._limits, lane)}batch {size}, {count} at once"
@@ -252,3 +261,11 @@ def finer_sizes(max_batch: int) -> list[int]:
     """
     quarters = {(4 + quarter) << octave >> 2 for octave in range(max_batch.bit_length()) for quarter in range(4)}
     return sorted({*(size for size in quarters if 1 <= size < max_batch), max_batch})
+
+
+def _usual(clocks: Mapping[int, Sequence[float | None]]) -> Curve | None:
+    """Means by batch size; None where any is not known."""
+    known = {size: [mhz for mhz in of_size if mhz is not None] for size, of_size in clocks.items()}
+    if any(len(known[size]) < len(of_size) for size, of_size in clocks.items()):
+        return None
+    return curve({size: sum(of_size) / len(of_size) for size, of_size in known.items()})

@@ -231,3 +231,29 @@ def test_another_pace_of_the_host_stretches_what_keeps_its_thread_busy_alone() -
         launch_busy_ns=12_000, queueing_ns=6_000, launch_busy_ns_per_row=3_000,
     )  # fmt: skip
     assert slow.stage_ns(0, 4, 0) == usual.stage_ns(0, 4, 0)
+
+
+def test_at_another_clock_every_time_on_the_device_changes_and_no_cost() -> None:
+    stages = [{"latency_ms": {"1": 1.0, "4": 2.0}}, {"latency_ms": {"1": 3.0, "4": 6.0}}]
+    costs = {"launch_us": 100, "transfer_us_per_row": 5}
+    measured = Profile.from_table(
+        {"name": "clocked", "stages": stages, "whole": {"1": 3.5, "4": 7.0}, "sm_mhz": {"1": 2000, "4": 1600}, **costs}
+    )
+    there = measured.at_clock(1600)
+    assert [there.stage_ns(stage, 1, 0) for stage in range(2)] == [1_250_000, 3_750_000]
+    assert [there.stage_ns(stage, 4, 0) for stage in range(2)] == [2_000_000, 6_000_000]
+    assert (there.whole_ns(1, 0), there.whole_ns(4, 0)) == (4_375_000, 7_000_000)
+    assert there.costs == measured.costs
+    assert there.at_clock(800).stage_ns(0, 4, 0) == 4_000_000
+    assert there.at_speed(1.0).sm_mhz == there.sm_mhz
+    unclocked = Profile.from_table({"name": "unclocked", "stages": stages})
+    assert unclocked.at_clock(1600) is unclocked
+
+
+def test_a_clock_survives_the_way_through_json_and_lies_above_0() -> None:
+    table = {"name": "clocked", "stages": [{"latency_ms": {"1": 1.0, "4": 2.0}}], "sm_mhz": {"1": 1980, "4": 1700.5}}
+    told = Profile.from_table(table)
+    assert told.sm_mhz is not None
+    assert Profile.from_table(told.to_table()).sm_mhz.points == told.sm_mhz.points  # type: ignore[union-attr]
+    with pytest.raises(ProfileError, match="sm_mhz must lie above 0"):
+        Profile.from_table({**table, "sm_mhz": {"1": 0}})

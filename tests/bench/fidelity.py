@@ -67,8 +67,7 @@ def profile_in(report: Mapping[str, Any]) -> Profile:
     table: dict[str, Any] = {"name": report["name"], "one_host": bool(facts.get("one_host"))}
     table |= {cost: facts[cost] for cost in COSTS_US if facts.get(cost) is not None}
     table |= {key: facts[key] for key in ("slowdown", "cores") if facts.get(key)}
-    if facts.get("crowding_exponent") is not None:
-        table["crowding_exponent"] = facts["crowding_exponent"]
+    table |= {key: facts[key] for key in ("crowding_exponent", "sm_mhz") if facts.get(key) is not None}
     table |= part(None) if lanes == [None] else {"lanes": {str(lane): part(lane) for lane in lanes}}
     return Profile.from_table(table)
 
@@ -125,14 +124,17 @@ def again(report: Mapping[str, Any], profile: Profile) -> Iterator[tuple[Mapping
     """Every run of a report, and its `response_ms` in virtual time on this profile."""
     config = config_in(report)
     points = load_points(config, report["profile"]["capacity_rps"])
-    bed, most_mhz = SimulatedBed(config, profile), most_mhz_in(report)
+    most_mhz = most_mhz_in(report)
+    bed, clocked = SimulatedBed(config, profile), SimulatedBed(config, profile.at_clock(most_mhz or 1.0))
     for run in report["runs"]:
         rate_rps = run["load"]["request_rate_rps"]
         point = min(points, key=lambda point, rate_rps=rate_rps: abs(point.rate_rps - rate_rps))  # type: ignore[misc]
         contender = contender_of(_POLICY.validate_json(json.dumps(run["policy"])), profile)
         schedule = point.schedule(config, run["load"]["seed"])
         pace = clock_pace(run, most_mhz)
-        result = bed.run(contender, point, schedule, device_pace=pace, host_pace=host_pace(run, profile.costs))
+        result = (bed if pace is None else clocked).run(
+            contender, point, schedule, device_pace=pace, host_pace=host_pace(run, profile.costs)
+        )
         yield run, summarise(result.measured)["response_ms"]
 
 

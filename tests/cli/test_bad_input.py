@@ -317,9 +317,8 @@ class FullDisk:
 def test_a_disk_that_fills_keeps_every_point_so_far(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, writes: int
 ) -> None:
-    config = table_config(
-        tmp_path, policies=[NORMAL, LOAD], load={"process": "poisson", "request_rate": 3000, "num_requests": 40}
-    )
+    load = {"process": "poisson", "request_rate": 3000, "num_requests": 40, "attempts": 1}  # each would be written
+    config = table_config(tmp_path, policies=[NORMAL, LOAD], load=load)
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", FullDisk(writes))  # twice a file: the file's, then its folder's

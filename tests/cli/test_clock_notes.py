@@ -51,6 +51,14 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("notes", "expected"),
+    [("", None), ("5 1980\n", None), ("5 1980\n10 1900\n19 1700\n20 1500\n", 1800)],  # what ends is no part of it
+)
+def test_a_span_has_a_mean_clock(notes: str, expected: float | None) -> None:
+    assert ClockNotes(io.StringIO(notes)).mean_mhz(10, 20) == expected
+
+
+@pytest.mark.parametrize(
+    ("notes", "expected"),
     [
         ([], [None] * 10),
         ([(100, 7), (199, 8), (200, 9)], [7, *[None] * 8, 8]),  # what ends is no part of it, nor what was before

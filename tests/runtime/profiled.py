@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dvabatch.batching.limits import Limits
+from dvabatch.runtime.crowds import Clock
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler
 from dvabatch.runtime.device_table import DeviceTable
@@ -15,7 +16,9 @@ EFFORT = DeviceEffort(budget_s=0.0005, rounds=1, queries=6, cycles=6, launches=2
 STAGES, MAX_BATCH = 2, 4
 
 
-def profiled(limits: Limits, device: FakeDevice | None = None) -> tuple[ProfileRun, DeviceLauncher, list[str]]:
+def profiled(
+    limits: Limits, device: FakeDevice | None = None, clock: Clock | None = None
+) -> tuple[ProfileRun, DeviceLauncher, list[str]]:
     lanes = [lane for lane in limits.lanes if lane is not None]
     _, tables = quick_table(STAGES, MAX_BATCH, lanes)
     _, wholes = quick_table(1, MAX_BATCH, lanes)
@@ -29,6 +32,6 @@ def profiled(limits: Limits, device: FakeDevice | None = None) -> tuple[ProfileR
     told: list[str] = []
     profiler = DeviceProfiler(
         "fake", "fake 1", (launcher, table), DeviceLauncher(device, [whole], alone), limits, examples,
-        effort=EFFORT, progress=told.append,
+        effort=EFFORT, progress=told.append, clock=clock,
     )  # fmt: skip
     return profiler.measure(), launcher, told

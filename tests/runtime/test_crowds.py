@@ -9,6 +9,7 @@ import pytest
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Policy
 from dvabatch.batching.profile import Profile
+from dvabatch.runtime.device_profiling import DeviceProfiler, finer_sizes
 from dvabatch.runtime.driven import Crowded, Driven, Queue
 from dvabatch.runtime.loops import Alike
 from tests.runtime.profiled import MAX_BATCH, STAGES, profiled
@@ -54,3 +55,21 @@ def test_what_the_host_adds_to_a_crowd_goes_by_its_pace_there(
     monkeypatch.setattr("dvabatch.runtime.crowds.slowdown_at_once", slowdown)
     profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2))
     assert {of.host_ns for of in alike} == {host_ns}
+
+
+def test_a_lower_clock_beside_others_is_no_slowdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone_ns: list[int] = []
+
+    def slowdown(measured_ns: float, arrivals_ns: Sequence[int], of: Alike, *others: object) -> float:
+        alone_ns.append(of.alone_ns)
+        return 1.0
+
+    monkeypatch.setattr(DeviceProfiler, "_repeated_ms", lambda *_: 3.0)
+    monkeypatch.setattr(Driven, "queued", lambda *_: Queue(5e9, 20_000, 10_000))
+    monkeypatch.setattr(Driven, "crowded", lambda *_: Crowded(10_000.0, 1e9))
+    monkeypatch.setattr("dvabatch.runtime.crowds.slowdown_at_once", slowdown)
+    limits = Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2)
+    timed = len(finer_sizes(MAX_BATCH))
+    clocks = iter([2000.0] * timed + [1600.0] * 100)
+    profiled(limits, clock=lambda *_: next(clocks))
+    assert set(alone_ns) == {STAGES * 3_750_000}  # at 1600 of 2000 MHz

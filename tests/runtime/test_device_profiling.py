@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle
 
 import pytest
 
@@ -12,7 +13,7 @@ from dvabatch.batching.place import Place
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_launcher import DeviceLauncher
-from dvabatch.runtime.device_profiling import DeviceProfiler
+from dvabatch.runtime.device_profiling import DeviceProfiler, finer_sizes
 from dvabatch.runtime.driven import Driven, Queue
 from tests.runtime import profiled as profiling_rig
 from tests.runtime.profiled import MAX_BATCH, STAGES, profiled
@@ -70,6 +71,28 @@ def test_a_clock_that_sinks_while_stages_are_timed_makes_no_tax(monkeypatch: pyt
     run = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=1))[0]
     # Timed in the same order each time, the chain would always come out below the whole.
     assert run.slicing_tax == {size: pytest.approx(1.0, abs=0.001) for size in (1, 2, 4)}
+
+
+@pytest.mark.parametrize(("mhz", "told"), [((1980.0,), True), ((1980.0, 1700.0), True), ((1980.0, None), False)])
+def test_the_clock_at_which_stages_were_timed_is_there_if_it_is_always_known(
+    mhz: tuple[float | None, ...], *, told: bool
+) -> None:
+    clocks, asked = cycle(mhz), []
+
+    def clock(began_ns: int, ended_ns: int) -> float | None:
+        asked.append((began_ns, ended_ns))
+        return next(clocks)
+
+    lanes = (4, 8)
+    limits = Limits(STAGES, MAX_BATCH, buffer_sets=1, executors_per_stage=1, lanes=lanes)
+    profile = profiled(limits, clock=clock)[0].profile
+    assert all(began_ns < ended_ns for began_ns, ended_ns in asked)
+    assert len(asked) == len(lanes) * len(finer_sizes(MAX_BATCH))
+    assert (profile.sm_mhz is not None) == told
+    if told:
+        known = [each for each in mhz if each is not None]
+        assert all(min(known) <= each <= max(known) for _, each in profile.sm_mhz.points)
+        assert [size for size, _ in profile.sm_mhz.points] == finer_sizes(MAX_BATCH)
 
 
 def test_costs_are_those_of_the_turn_in_which_the_host_was_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
