@@ -202,11 +202,13 @@ class Experiment:
                 )
                 real.display = self._display
             number = 0
-            for _, turn in groupby(points, key=lambda point: id(point.schedule)):
-                for point, run, told in self._turn(bed, list(turn), known):
+            for _, group in groupby(points, key=lambda point: id(point.schedule)):
+                turn, done = list(group), {}
+                for point, run, told in self._turn(bed, turn, known):
                     number += 1
-                    runs[point.key] = run
+                    done[point.key] = run
                     self._say(f"[{number}/{len(points)}] {_said(point, run)} ({told})")
+                runs.update((point.key, done[point.key]) for point in turn)  # in their order, whoever was done first
 
     def _turn(
         self, bed: Bed, points: Sequence[Point], known: Mapping[str, dict[str, Any]]

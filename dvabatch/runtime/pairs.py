@@ -27,7 +27,7 @@ def slowdowns(alone_ms: tuple[float, float], done_ms: tuple[float, float]) -> tu
     """Of two queues of launches that began together, the first of which was done first.
 
     `alone_ms` is what each takes by itself, `done_ms` when each was done. None if that says nothing: they were done together,
-    or the second one takes no longer for what it had left than for all of it.
+    or the second one had done none of its work by then.
     """
     together_ms, left_ms = done_ms[0], done_ms[1] - done_ms[0]
     if left_ms < _ENDS_TOGETHER * done_ms[1] or left_ms >= alone_ms[1]:
