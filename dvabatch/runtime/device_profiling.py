@@ -1,7 +1,7 @@
 """Measures a profile on a device: stages and the whole model as graphs, several at once, and what lies between stages.
 
 Times are those of work queued back to back, from the first launch to the last end, over their number: what a stage takes of
-the device, without what the host does meanwhile. Stages, chain and whole take turns, and medians are taken.
+the device, without what the host does meanwhile. Stages take turns, and so do chain and whole; medians are taken.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ class DeviceProfiler:
     def _time(self, lane: int, size: int) -> list[list[float]]:
         """Milliseconds of each stage, of their chain, and of the whole model, one in each round.
 
-        Every other round goes backwards: what follows upon heavy work may find a lower clock than what follows upon light.
+        Work that is heavy for the device lowers its clock, and that of what follows. So chain and whole, which are as heavy as
+        each other and are compared, take turns by themselves, and every other round goes backwards.
         """
         place = Place(0, 0, size)
         last = self._limits.last_stage
@@ -140,11 +141,12 @@ class DeviceProfiler:
         for launcher, first, through in spans:
             launcher.repeat(0, first, through, place, lane)  # captures what there is to capture
             launcher.synchronize(0)
-        order = list(zip(found, spans, strict=True))
-        for _ in range(self._effort.rounds):
-            for times, (launcher, first, through) in order:
-                times.append(self._repeated_ms(launcher, first, through, place, lane))
-            order.reverse()
+        timed = list(zip(found, spans, strict=True))
+        for order in (timed[:-2], timed[-2:]):
+            for _ in range(self._effort.rounds):
+                for times, (launcher, first, through) in order:
+                    times.append(self._repeated_ms(launcher, first, through, place, lane))
+                order.reverse()
         return found
 
     def _repeated_ms(self, launcher: DeviceLauncher, first: int, last: int, place: Place, lane: int) -> float:
