@@ -102,6 +102,7 @@ class Experiment:
         self._cpu_before: CpuTimes | None = None
         self._pacing: Pacing | None = None
         self._ground: Ground | None = None
+        self._order: list[str] = []  # of all points, by their keys
 
     def run(self, *, resume: bool = False) -> Finished:
         """All points that are missing, then the report.
@@ -190,6 +191,7 @@ class Experiment:
         """Fills `runs` point by point. Contenders take turns on each schedule, so that a drift of the machine meets all."""
         known = load_points(self._folder)
         points = list(self._points(ground, loads))
+        self._order = [point.key for point in points]
         with ExitStack() as opened:
             bed: Bed = SimulatedBed(self._config, ground.profile)
             if not self._simulated:
@@ -203,12 +205,10 @@ class Experiment:
                 real.display = self._display
             number = 0
             for _, group in groupby(points, key=lambda point: id(point.schedule)):
-                turn, done = list(group), {}
-                for point, run, told in self._turn(bed, turn, known):
+                for point, run, told in self._turn(bed, list(group), known):
                     number += 1
-                    done[point.key] = run
+                    runs[point.key] = run
                     self._say(f"[{number}/{len(points)}] {_said(point, run)} ({told})")
-                runs.update((point.key, done[point.key]) for point in turn)  # in their order, whoever was done first
 
     def _turn(
         self, bed: Bed, points: Sequence[Point], known: Mapping[str, dict[str, Any]]
@@ -332,6 +332,8 @@ class Experiment:
     def _finish(self, ground: Ground, runs: Mapping[str, dict[str, Any]], code: Exit) -> Finished:
         """The report of what was measured, figures included."""
         config = self._config
+        in_order = [key for key in self._order if key in runs]  # whoever was done first
+        runs = {key: runs[key] for key in dict.fromkeys([*in_order, *runs])}
         responses = {run_key(run): load_responses(self._folder, key) for key, run in runs.items()}
         report = assemble(
             name=config.name,
