@@ -54,13 +54,18 @@ class Attempts:
     """What was measured at one point so far."""
 
     def __init__(self, most: int) -> None:
-        """At most so many count."""
+        """At most so many are made."""
         self._most = most
         self._made = 0
         self._quietest: Disturbance | None = None
         self._run: dict[str, Any] = {}
         self._queries: Queries | None = None
         self.again: str | None = None  # why another attempt is to be made; None: the point is done
+
+    def go_on_from(self, run: dict[str, Any], queries: Queries) -> None:
+        """An interruption came after these attempts, of which this one counted."""
+        self._quietest, self._run, self._queries = Disturbance.of(run), run, queries
+        self._made = run["attempts"]
 
     def add(self, run: dict[str, Any], queries: Queries) -> bool:
         """One more; whether it is the one that counts so far."""

@@ -1,4 +1,4 @@
-"""A GPU's clock while runs go on, noted by a process of its own.
+"""A GPU's clock while runs go on, or a profile is measured, noted by a process of its own.
 
 The driver's thread never rests, and whoever asks the library keeps it waiting. So another process asks, and writes down what it
 hears and when: by the same monotonic clock, which all processes of a system share.
@@ -103,7 +103,7 @@ def kept_clock_notes(say: Callable[[str], None], bus_id: str | None) -> Iterator
             writer.kill()
             assert writer.stderr is not None
             said = writer.stderr.read().strip().splitlines() or ["nothing was heard of it"]
-            say(f"the GPU's clock is not noted while runs go on: {said[-1]}")
+            say(f"the GPU's clock is not noted meanwhile: {said[-1]}")
             yield None
 
 

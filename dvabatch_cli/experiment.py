@@ -21,7 +21,7 @@ from dvabatch.reporting.figures import draw_all
 from dvabatch.reporting.labels import point_key
 from dvabatch.reporting.lock import ResultsLock
 from dvabatch.reporting.measured import Queries
-from dvabatch.reporting.points import load_points, load_responses, save_point
+from dvabatch.reporting.points import load_points, load_queries, load_responses, save_point
 from dvabatch.reporting.report import assemble, write_report
 from dvabatch.reporting.summary import summarise
 from dvabatch_cli import baselines, tuning
@@ -224,8 +224,11 @@ class Experiment:
             run = known.get(point.key)
             if run is not None and is_done(run, most):
                 yield point, run, "kept from before"
-            else:
-                left.append((point, Attempts(most), 0.0))
+                continue
+            attempts = Attempts(most)
+            if run is not None:
+                attempts.go_on_from(run, load_queries(self._folder, point.key))
+            left.append((point, attempts, 0.0))
         while left:
             again = []
             for point, attempts, before_s in left:

@@ -62,15 +62,17 @@ class SimulatedBed:
         disturbance: float = 1.0,
         device_pace: Callable[[int], float] | None = None,
         host_pace: float = 1.0,
+        clock_mhz: float | None = None,
     ) -> Result:
         """With `pace`, everything takes that many times as long, with `device_pace` what the device does, with `disturbance`
-        launches beside each other do, and with `host_pace` what the host does for a device, which nobody tells the machine: as
-        on a real host."""
+        launches beside each other do, and with `host_pace` what the host does for a device; with `clock_mhz` the device keeps
+        that clock, where the profile knows its own. Nobody tells the machine of any of it: as on a real host."""
         machine = _machine(self._config, self._profile, contender)
         recorder = None if trace is None else Recorder(machine, trace)
         faults = faults_of(self._config, schedule.seed)
         device = self._profile if disturbance == 1.0 else self._profile.at_disturbance(disturbance)
         device = device if host_pace == 1.0 else device.at_pace(host_pace)
+        device = device if clock_mhz is None else device.at_clock(clock_mhz)
         driver = SimulatedDriver(
             machine,
             recorder,

@@ -213,21 +213,20 @@ class Profile:
         return self._like(self.curves, self.whole, self.costs.at_pace(factor))
 
     def at_clock(self, mhz: float) -> Profile:
-        """The profile of a GPU that keeps this clock, where all kernels take as much longer or shorter; itself where nobody
-        knows at which clock it was measured."""
+        """The profile of a GPU that keeps this clock, where all kernels of the stages take as much longer or shorter; itself
+        where nobody knows at which clock they were timed. The whole model, of which nobody knows, stays as it is."""
         measured = self.sm_mhz
         if measured is None:
             return self
+        (first, _), (last, _) = measured.points[0], measured.points[-1]
 
         def there(times: Curve) -> Curve:
-            return Curve(tuple([(size, ms * measured.at(size) / mhz) for size, ms in times.points]))
+            return Curve(
+                tuple([(size, ms * measured.at(min(max(size, first), last)) / mhz) for size, ms in times.points])
+            )
 
-        return self._like(
-            [[StageCurves(there(stage.latency_ms), stage.share) for stage in lane] for lane in self.curves],
-            [None if curve is None else there(curve) for curve in self.whole],
-            self.costs,
-            Curve(((1.0, mhz),)),
-        )
+        curves = [[StageCurves(there(stage.latency_ms), stage.share) for stage in lane] for lane in self.curves]
+        return self._like(curves, self.whole, self.costs, Curve(((1.0, mhz),)))
 
     def at_disturbance(self, factor: float) -> Profile:
         """The profile of a machine on which two launches beside each other take `factor` times as long, by their shares.

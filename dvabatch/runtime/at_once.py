@@ -51,7 +51,8 @@ class AtOnce:
 
         As many chains as may run at once tell the share: c of them that slow each other down by s take s/c of the device
         each. All numbers of them, and pairs of different sizes, tell by how much a sum of shares slows down: kernels get into
-        each other's way long before the device is full.
+        each other's way long before the device is full. All of it is told by chains one behind the other, at whatever clock
+        the device has meanwhile.
         """
         counts = self.counts
         if not counts:
@@ -70,10 +71,11 @@ class AtOnce:
                 found += [(count * of_lane[size], slowness) for count, slowness in slow.items()]
             shares.append(of_lane)
         beside: list[Beside] = []
+        middle = len(shares) // 2  # how sizes weigh is told of one lane
         for one, other in combinations(sizes[::2], 2):
             self._progress(f"running two at once, batch {one} beside {other}")
             found.append((shares[0][one] + shares[0][other], self._pair_slowness(one, other, chains_ms[0])))
-            beside += self._beside(one, other, chains_ms[0], shares[0], alike[0])
+            beside += self._beside(one, other, middle, chains_ms[middle], shares[middle], alike[middle])
         return shares, rising(found), exponent(beside)
 
     def _at_once_ms(self, sizes: Sequence[int], lane: int, repeats: Sequence[int] | None = None) -> float:
@@ -109,6 +111,7 @@ class AtOnce:
         self,
         small: int,
         large: int,
+        lane: int,
         chain_ms: Mapping[int, float],
         share: Mapping[int, float],
         alike: Mapping[int, Curve],
@@ -117,12 +120,13 @@ class AtOnce:
         device_ms = {size: share[size] * chain_ms[size] for size in (small, large)}
         many_large = max(2, round(2e3 * self._budget_s / chain_ms[large]))
         many_small = max(1, round(many_large * chain_ms[large] / chain_ms[small] / 2))
+        self._done_ms((small, large), (1, 1), lane)  # captures what there is to capture
         while many_small:
             counts = (many_small, many_large)
             alone_ms = (many_small * chain_ms[small], many_large * chain_ms[large])
             told: list[tuple[float, float]] = []
             while len(told) < self._rounds:
-                turn = slowdowns(alone_ms, self._done_ms((small, large), counts, 0))
+                turn = slowdowns(alone_ms, self._done_ms((small, large), counts, lane))
                 if turn is None:
                     break
                 told.append(turn)
@@ -158,7 +162,8 @@ def lane_name(limits: Limits, lane: int) -> str:
 
 
 def rising(found: Sequence[tuple[float, float]]) -> Curve:
-    """A curve that never falls through (sum of shares, slowdown): medians of those that lie close to each other."""
+    """A curve that never falls through (sum of shares or number at once, slowdown): medians of those that lie close to each
+    other."""
     near: dict[int, list[tuple[float, float]]] = {}
     for total, slowness in found:
         near.setdefault(round(total / _ALIKE), []).append((total, slowness))

@@ -71,10 +71,14 @@ class Crowds:
                     found = self._beside_each_other(crowd)
                     if crowd not in usual or found < usual[crowd][0]:
                         usual[crowd] = found, self._clock(began_ns, time.perf_counter_ns())
+        # One curve is not to mix clocks: it is told at that of the stages, if that of all its crowds is known.
+        unclocked = {(crowd.lane, crowd.size) for crowd, (_, mhz) in usual.items() if mhz is None}
         points: list[dict[int, list[tuple[float, float]]]] = [{} for _ in self._draft.lanes]
         for crowd in self._crowds:
             fewer = points[crowd.lane].setdefault(crowd.size, [])
-            fewer.append((crowd.most, self._slowdown(crowd, *usual[crowd], fewer)))
+            found, mhz = usual[crowd]
+            mhz = None if (crowd.lane, crowd.size) in unclocked else mhz
+            fewer.append((crowd.most, self._slowdown(crowd, found, mhz, fewer)))
         return [{size: Curve(tuple(of_size)) for size, of_size in of_lane.items()} for of_lane in points]
 
     def _beside_each_other(self, crowd: _Crowd) -> Crowded:

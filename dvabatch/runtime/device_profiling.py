@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from dvabatch.batching.commands import Copy
 from dvabatch.batching.costs import Costs
@@ -44,6 +44,11 @@ class DeviceEffort:
     light_s: float = 0.4  # of queries that mostly find everything idle, for what waking costs
     cycles: int = 16  # of as many batches as run at once, for what is served at best
     launches: int = 160  # that begin at random, for each number that may run at once
+
+
+_Timed: TypeAlias = tuple[
+    list[float], tuple[DeviceLauncher, int, int]
+]  # milliseconds of a span: whose, from which to which
 
 
 class _Turn(NamedTuple):
@@ -102,9 +107,8 @@ class DeviceProfiler:
             chain_ms: dict[int, float] = {}
             for size in finer_sizes(self._limits.max_batch):
                 self._progress(f"timing stages and whole, {lane_name(self._limits, lane)}batch {size}")
-                began_ns = time.perf_counter_ns()
-                times = self._time(lane, size)
-                clocks.setdefault(size, []).append(self._clock(began_ns, time.perf_counter_ns()))
+                times, mhz = self._time(lane, size)
+                clocks.setdefault(size, []).append(mhz)
                 for stage in range(last + 1):
                     stage_ms[stage][size] = median(times[stage])
                 chain_ms[size], whole_ms[size] = map(median, times[-2:])
@@ -127,8 +131,8 @@ class DeviceProfiler:
         )  # fmt: skip
         return ProfileRun(profile, {size: sum(tax) / len(tax) for size, tax in taxes.items()})
 
-    def _time(self, lane: int, size: int) -> list[list[float]]:
-        """Milliseconds of each stage, of their chain, and of the whole model, one in each round.
+    def _time(self, lane: int, size: int) -> tuple[list[list[float]], float | None]:
+        """Milliseconds of each stage, of their chain, and of the whole model, one in each round; and the clock of the stages.
 
         Work that is heavy for the device lowers its clock, and that of what follows. So chain and whole, which are as heavy as
         each other and are compared, take turns by themselves, and every other round goes backwards.
@@ -142,12 +146,17 @@ class DeviceProfiler:
             launcher.repeat(0, first, through, place, lane)  # captures what there is to capture
             launcher.synchronize(0)
         timed = list(zip(found, spans, strict=True))
-        for order in (timed[:-2], timed[-2:]):
-            for _ in range(self._effort.rounds):
-                for times, (launcher, first, through) in order:
-                    times.append(self._repeated_ms(launcher, first, through, place, lane))
-                order.reverse()
-        return found
+        began_ns = time.perf_counter_ns()
+        self._take_turns(timed[:-2], place, lane)
+        mhz = self._clock(began_ns, time.perf_counter_ns())
+        self._take_turns(timed[-2:], place, lane)
+        return found, mhz
+
+    def _take_turns(self, timed: list[_Timed], place: Place, lane: int) -> None:
+        for _ in range(self._effort.rounds):
+            for times, (launcher, first, through) in timed:
+                times.append(self._repeated_ms(launcher, first, through, place, lane))
+            timed.reverse()
 
     def _repeated_ms(self, launcher: DeviceLauncher, first: int, last: int, place: Place, lane: int) -> float:
         """One span, queued again and again without a pause."""

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from dvabatch.batching.crowding import weight
+from dvabatch.batching.crowding import USUAL_EXPONENT, weight
 from dvabatch.batching.curve import Curve
 
 # Exponents that are tried: with 0 a launch counts as any other, with 1 by its whole device time.
 _TRIED: Final = tuple(step / 100 for step in range(121))
+_TELLS: Final = 0.02  # the best is off by so much less than the worst: otherwise it is chance
 _ENDS_TOGETHER: Final = 0.02  # of the time: who ended first is not known then
 
 
@@ -18,8 +19,8 @@ class Beside(NamedTuple):
     """A launch that always had one of another size beside it."""
 
     alike: Curve  # its slowdown, by how many of its own size are at once, itself included
-    device_ns: float  # what it needs of the device
-    other_ns: float  # what the other one does
+    device_ms: float  # what it needs of the device
+    other_ms: float  # what the other one does
     slowdown: float  # as measured
 
 
@@ -36,13 +37,21 @@ def slowdowns(alone_ms: tuple[float, float], done_ms: tuple[float, float]) -> tu
 
 
 def exponent(found: Sequence[Beside]) -> float | None:
-    """The power of device time with which what was measured comes out best, where launches count by it; None of nothing."""
+    """The power of device time with which what was measured comes out best, where launches count by it.
 
-    def error(tried: float) -> float:
-        return sum(
-            math.log(each.alike.at(1 + weight(each.other_ns, tried) / weight(each.device_ns, tried)) / each.slowdown)
-            ** 2
+    None where nothing tells: launches that hardly slow each other down come out alike with all of them.
+    """
+
+    def off(tried: float) -> float:
+        """By what part slowdowns are off, usually."""
+        logs = [
+            math.log(each.alike.at(1 + weight(each.other_ms, tried) / weight(each.device_ms, tried)) / each.slowdown)
             for each in found
-        )
+        ]
+        return math.sqrt(sum(log * log for log in logs) / len(logs))
 
-    return min(_TRIED, key=error) if found else None
+    if not found:
+        return None
+    best = min(_TRIED, key=off)
+    worst = max(off(tried) for tried in (_TRIED[0], USUAL_EXPONENT, _TRIED[-1]))
+    return best if worst - off(best) >= _TELLS else None

@@ -242,10 +242,12 @@ def test_at_another_clock_every_time_on_the_device_changes_and_no_cost() -> None
     there = measured.at_clock(1600)
     assert [there.stage_ns(stage, 1, 0) for stage in range(2)] == [1_250_000, 3_750_000]
     assert [there.stage_ns(stage, 4, 0) for stage in range(2)] == [2_000_000, 6_000_000]
-    assert (there.whole_ns(1, 0), there.whole_ns(4, 0)) == (4_375_000, 7_000_000)
+    assert [there.whole_ns(batch, 0) for batch in (1, 4)] == [measured.whole_ns(batch, 0) for batch in (1, 4)]
     assert there.costs == measured.costs
     assert there.at_clock(800).stage_ns(0, 4, 0) == 4_000_000
     assert there.at_speed(1.0).sm_mhz == there.sm_mhz
+    fewer = Profile.from_table({"name": "fewer", "stages": stages, "sm_mhz": {"2": 2000, "3": 1000}}).at_clock(1000)
+    assert [fewer.stage_ns(0, batch, 0) for batch in (1, 4)] == [2_000_000, 2_000_000], "the nearest serves beyond"
     unclocked = Profile.from_table({"name": "unclocked", "stages": stages})
     assert unclocked.at_clock(1600) is unclocked
 

@@ -104,7 +104,8 @@ def clock_pace(run: Mapping[str, Any], most_mhz: float) -> Callable[[int], float
 
 
 def most_mhz_in(report: Mapping[str, Any]) -> float:
-    """The fastest clock that any run of a report has seen, which its profile is taken to have had; 0 where none says."""
+    """The fastest clock that any run of a report has seen, which a profile that does not say is taken to have had; 0 where
+    none says."""
     clocks = [
         mhz
         for run in report["runs"]
@@ -124,16 +125,20 @@ def again(report: Mapping[str, Any], profile: Profile) -> Iterator[tuple[Mapping
     """Every run of a report, and its `response_ms` in virtual time on this profile."""
     config = config_in(report)
     points = load_points(config, report["profile"]["capacity_rps"])
-    most_mhz = most_mhz_in(report)
-    bed, clocked = SimulatedBed(config, profile), SimulatedBed(config, profile.at_clock(most_mhz or 1.0))
+    bed, most_mhz = SimulatedBed(config, profile), most_mhz_in(report)
     for run in report["runs"]:
         rate_rps = run["load"]["request_rate_rps"]
         point = min(points, key=lambda point, rate_rps=rate_rps: abs(point.rate_rps - rate_rps))  # type: ignore[misc]
         contender = contender_of(_POLICY.validate_json(json.dumps(run["policy"])), profile)
         schedule = point.schedule(config, run["load"]["seed"])
         pace = clock_pace(run, most_mhz)
-        result = (bed if pace is None else clocked).run(
-            contender, point, schedule, device_pace=pace, host_pace=host_pace(run, profile.costs)
+        result = bed.run(
+            contender,
+            point,
+            schedule,
+            device_pace=pace,
+            host_pace=host_pace(run, profile.costs),
+            clock_mhz=None if pace is None else most_mhz,
         )
         yield run, summarise(result.measured)["response_ms"]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import pytest
 
 from dvabatch.batching.costs import Costs
 from tests.bench.fidelity import clock_pace, host_pace, most_mhz_in, profile_in, ratios
@@ -86,3 +89,26 @@ def test_a_run_whose_clock_fell_is_simulated_slower_from_then_on(tmp_path: Path)
     for run in report["runs"]:
         run["gpu"] = {"sm_mhz_by_tenth": [2000] * 5 + [1000] * 5}
     assert all(each.mean > 1.1 for each in ratios(report))
+
+
+def test_a_device_at_another_clock_than_its_profile_is_simulated_so_and_its_machine_knows_nothing(
+    tmp_path: Path,
+) -> None:
+    changes = ("load.utilization=[0.6]", "load.seeds=[1]", "load.num_requests=400", "baselines=[]")
+    settings = [{"instances": 1, "max_batch_size": 8, "max_queue_delay_microseconds": 0, "ahead": True, "up_to": 9.0}]
+    policies = json.dumps([{"scheduler_type": "NORMAL"}, {"scheduler_type": "AUTO", "settings": settings}])
+    sets = [word for change in (*changes, f"policies={policies}") for word in ("--set", change)]
+    assert dvabatch("simulate", "resnet_152_table.json", *sets, "-o", tmp_path).code == 0
+    report = report_of(tmp_path)
+    # Measured at 1,800 MHz, by its profile and in its runs, but for one that never came near the others.
+    report["profile"]["sm_mhz"] = {"1": 1800, "64": 1800}
+    for run in report["runs"]:
+        run["gpu"] = {"sm_mhz_by_tenth": [1800] * 10}
+    report["runs"].append({**report["runs"][0], "gpu": {"sm_mhz_by_tenth": [900] * 10}})
+    report["runs"].append({**report["runs"][0], "gpu": {"sm_mhz_by_tenth": [2000] * 10}})
+    normal, auto, slow, fast = [each.mean for each in ratios(report)]
+    assert normal == pytest.approx(1.0, abs=0.002)
+    assert auto == pytest.approx(1.0, abs=0.002), "a machine that was told would open batches sooner"
+    assert fast < normal < slow
+    report["profile"] |= {"crowding": {"1": {"2": 1.5}}, "crowding_exponent": 0.6}
+    assert profile_in(report).crowding_exponent == 0.6

@@ -110,6 +110,32 @@ def test_a_slow_spell_is_waited_out_behind_the_other_points_of_the_schedule(
     ]
 
 
+def test_a_resumed_point_goes_on_where_an_interruption_left_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick_pacing("threaded", "pull")
+    paces: list[float | None] = [1.3, None, 3.0, 2.8, 1.0]
+    measure = RealBed.run
+
+    def run(bed: RealBed, *words: Any) -> Any:
+        pace = paces.pop(0)
+        if pace is None:
+            raise KeyboardInterrupt
+        return replace(measure(bed, *words), queueing_us={"p50": 9.0, "p99": 9.0, "whole": 9.0, "pace": pace})
+
+    monkeypatch.setattr(RealBed, "run", run)
+    monkeypatch.setattr(validity, "_off_rate", lambda *_: [])
+    monkeypatch.setattr(validity, "_late", lambda *_: [])
+    load = {"process": "constant", "request_rate": 2000, "num_requests": 40}
+    config, out = table_config(tmp_path, policies=[NORMAL], load=load), tmp_path / "out"
+    assert dvabatch("bench", config, "-o", out).code == 130
+    (before,) = report_of(out)["runs"]
+    assert (before["queueing_us"]["pace"], before["attempts"]) == (1.3, 1)
+    done = dvabatch("bench", config, "-o", out, "--resume")
+    (after,) = report_of(out)["runs"]
+    assert paces == [1.0], "three attempts in all"
+    assert after == {**before, "attempts": 3}, done.err
+    assert "kept from before" in dvabatch("bench", config, "-o", out, "--resume").err
+
+
 def test_a_point_that_an_interruption_left_with_a_disturbed_attempt_is_measured_again() -> None:
     slow = a_run(pace=1.5)
     assert not is_done({**slow, "attempts": 2}, 3)

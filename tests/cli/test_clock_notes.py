@@ -119,7 +119,7 @@ def test_where_no_clock_can_be_noted_it_is_said_why(
     with kept_clock_notes(said.append, bus_id) as notes:
         assert notes is None
     (line,) = said
-    assert line.startswith("the GPU's clock is not noted while runs go on: ")
+    assert line.startswith("the GPU's clock is not noted meanwhile: ")
     assert line.endswith(reason)
 
 

@@ -62,6 +62,7 @@ def test_a_stage_that_fails_fails_its_own_queries_and_no_answer_is_wrong(tmp_pat
     done = dvabatch("bench", made, "--set", "checks.error_limit=0.9", "-o", tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["engine"]["backend"] == "tensorrt", done.err
+    assert report["profile"]["sm_mhz"], done.err
     for run in report["runs"]:
         counts = run["counts"]
         assert counts["failed"] > 0 < counts["completed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -73,3 +74,28 @@ def test_a_lower_clock_beside_others_is_no_slowdown(monkeypatch: pytest.MonkeyPa
     clocks = iter([2000.0] * timed + [1600.0] * 100)
     profiled(limits, clock=lambda *_: next(clocks))
     assert set(alone_ns) == {STAGES * 3_750_000}  # at 1600 of 2000 MHz
+
+
+def test_a_curve_of_which_one_crowd_s_clock_is_not_known_is_told_at_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone_ns: list[int] = []
+
+    def slowdown(measured_ns: float, arrivals_ns: Sequence[int], of: Alike, *others: object) -> float:
+        alone_ns.append(of.alone_ns)
+        return 1.0
+
+    monkeypatch.setattr(DeviceProfiler, "_repeated_ms", lambda *_: 3.0)
+    monkeypatch.setattr(Driven, "queued", lambda *_: Queue(5e9, 20_000, 10_000))
+    monkeypatch.setattr(Driven, "crowded", lambda *_: Crowded(10_000.0, 1e9))
+    monkeypatch.setattr("dvabatch.runtime.crowds.slowdown_at_once", slowdown)
+    timed = len(finer_sizes(MAX_BATCH))
+    # Sizes 1, 2 and 4, of each 2 and 4 at once: of the second size nobody knows the second one.
+    clocks = iter([2000.0] * timed + [1600.0, 1600.0, 1600.0, None, 1600.0, 1600.0] + [1600.0] * 12)
+    asked: list[tuple[int, int]] = []
+
+    def clock(began_ns: int, ended_ns: int) -> float | None:
+        asked.append((began_ns, ended_ns))
+        return next(clocks)
+
+    profiled(Limits(STAGES, MAX_BATCH, buffer_sets=4, executors_per_stage=4), clock=clock)
+    assert alone_ns == [STAGES * 3_750_000] * 2 + [STAGES * 3_000_000] * 2 + [STAGES * 3_750_000] * 2
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(asked)), "each of its own turn"

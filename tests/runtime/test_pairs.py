@@ -41,5 +41,8 @@ def test_the_exponent_is_that_which_made_the_slowdowns(true: float) -> None:
     assert exponent(found) == pytest.approx(true, abs=0.011)
 
 
-def test_of_nothing_there_is_no_exponent() -> None:
+@pytest.mark.parametrize("measured", [1.0, 1.01, 1.03])
+def test_of_launches_that_hardly_slow_each_other_down_there_is_no_exponent(measured: float) -> None:
+    nearly_flat = Curve(((1, 1.0), (2, 1.005), (8, 1.01)))
+    assert exponent([Beside(nearly_flat, 1.0, 4.0, measured), Beside(nearly_flat, 4.0, 1.0, 1.0)]) is None
     assert exponent([]) is None
