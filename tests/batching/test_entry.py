@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from dvabatch.batching.commands import Launch
 from dvabatch.batching.events import LaunchFinished, QueryArrived, TimerFired
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine
+from dvabatch.batching.operations import Operation
 from dvabatch.batching.policies.auto import Auto, Setting
 from dvabatch.batching.policies.entry import FillOrWait, JustInTime
 from dvabatch.batching.policies.policy import Normal, NormalInput
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
+from dvabatch.batching.view import View
 from tests.batching.timeline import MS, flat, play
 
 LIMITS = Limits(stages=3, max_batch=4, buffer_sets=4, executors_per_stage=4)
@@ -77,6 +81,24 @@ def test_one_queue_for_all_lengths_pads_to_the_longest_member() -> None:
 def test_one_queue_counts_all_lengths_towards_the_full_batch() -> None:
     line = play(LANES, TWO_LANES, NormalInput(FillOrWait(2, 9 * MS, 1, mixed=True)), [0, 4], [16, 8])
     assert [(run.at_ms, run.ids) for run in line.launches] == [(4, (0, 1))]
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_as_many_are_counted_as_would_enter(*, mixed: bool) -> None:
+    entry, counts = FillOrWait(3, 0, 1, mixed=mixed), list[int]()
+
+    class Counting:
+        digest = "counting"
+
+        def plan(self, view: View) -> Iterator[Operation]:
+            picked = entry.pick(view)
+            if isinstance(picked, int):
+                counts.append(entry.rows(view, picked))
+                assert counts[-1] == len(entry.opened(view, picked).query_ids)
+            yield from Normal(entry).plan(view)
+
+    play(LANES, TWO_LANES, Counting(), [0, 0, 0, 0, 0, 0, 0], [8, 16, 3, 2, 8, 16, 16])
+    assert counts == [3, 3, 1]
 
 
 def test_the_digest_tells_options_apart() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 import pytest
 
+from dvabatch.batching import pace as means
 from dvabatch.batching.pace import Pace
 from dvabatch.batching.profile import Profile
 
@@ -131,3 +133,12 @@ def test_arrivals_count_one_by_one_or_all_at_once() -> None:
         told = patient.utilization(5 * MS)
     assert told == pytest.approx(late.utilization(5 * MS))
     assert told > 0
+
+
+def test_one_decay_is_squared_to_the_next() -> None:
+    long, short, quick, instant = (
+        math.exp(-1.7 / tau) for tau in (means._LONG, means._SHORT, means._QUICK, means._INSTANT)
+    )
+    assert means._squared(long, means._LONG_IN_SHORT) == pytest.approx(short)
+    assert means._squared(short, means._SHORT_IN_QUICK) == pytest.approx(quick)
+    assert means._squared(quick, means._QUICK_IN_INSTANT) == pytest.approx(instant)

@@ -27,11 +27,28 @@ class FillOrWait:
 
     def plan(self, view: View, through: int = 0) -> Operation | None:
         """The one batch to open now, or when to ask again; None where a stage to `through` has no free executor."""
+        picked = self.pick(view, through)
+        return self.opened(view, picked) if isinstance(picked, int) else picked
+
+    def pick(self, view: View, through: int = 0) -> int | Wake | None:
+        """As `plan`, but of a batch to open now only the lane that it is for; any, with `mixed`."""
         if not view.waiting.count or view.sets_in_use >= self.instances or not view.free_sets or not view.idle[0]:
             return None
         if through and not view.idle_through(0, through):
             return None
         return self._from_all(view) if self.mixed else self._from_a_lane(view)
+
+    def rows(self, view: View, picked: int) -> int:
+        """How many would enter a batch of that lane."""
+        waiting = view.waiting
+        return min(self.max_batch, waiting.count if self.mixed else waiting.in_lane(picked))
+
+    def opened(self, view: View, picked: int) -> New:
+        """A batch of that lane."""
+        waiting = view.waiting
+        if self.mixed:
+            return New(*waiting.first_of_any(self.max_batch))
+        return New(picked, waiting.first(picked, self.max_batch))
 
     def enter(self, view: View, go: GoingOn, through: int = 0) -> Iterator[Operation]:
         """Open batch after batch while `plan` says so; `go` says how each goes on."""
@@ -44,7 +61,7 @@ class FillOrWait:
                 return
             yield from go(view, view.batch_by_id[batch_id])
 
-    def _from_a_lane(self, view: View) -> Operation:
+    def _from_a_lane(self, view: View) -> int | Wake:
         """The lane whose oldest query came first goes first; a full lane goes before one that still waits."""
         waiting = view.waiting
         best: tuple[int, int] | None = None
@@ -60,16 +77,16 @@ class FillOrWait:
             else:
                 wake_ns = due_ns if wake_ns is None else min(wake_ns, due_ns)
         if best is not None:
-            return New(best[1], waiting.first(best[1], self.max_batch))
+            return best[1]
         assert wake_ns is not None
         return Wake(wake_ns)
 
-    def _from_all(self, view: View) -> Operation:
+    def _from_all(self, view: View) -> int | Wake:
         if view.waiting.count < self.max_batch:
             oldest = view.waiting.oldest_of_any()
             if oldest is not None and oldest.arrival_ns + self.max_delay_ns > view.now_ns:
                 return Wake(oldest.arrival_ns + self.max_delay_ns)
-        return New(*view.waiting.first_of_any(self.max_batch))
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +109,15 @@ class JustInTime:
 
     def plan(self, view: View) -> Operation | None:
         """The one batch to open now, or when to ask again."""
-        operation = self.entry.plan(view)
-        if type(operation) is not New or not view.sets_in_use:
-            return operation
-        due_ns = self._end_ns(view) - _before_ns(view, len(operation.query_ids))
-        return Wake(due_ns) if due_ns > view.now_ns else operation
+        entry, picked = self.entry, self.entry.pick(view)
+        if not isinstance(picked, int):
+            return picked
+        if view.sets_in_use:
+            # Most arrivals come long before it is due: who is to enter is not asked yet.
+            due_ns = self._end_ns(view) - _before_ns(view, entry.rows(view, picked))
+            if due_ns > view.now_ns:
+                return Wake(due_ns)
+        return entry.opened(view, picked)
 
     @staticmethod
     def _end_ns(view: View) -> int:
