@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -57,13 +58,16 @@ def gpu_facts() -> dict[str, Any] | None:
 
 
 def packages() -> dict[str, str | None]:
-    """The versions of what matters to a result; None where it is not installed."""
+    """The versions of what matters to a result; None where it is neither installed nor used.
+
+    TensorRT may lie on the path without having been installed there: then what was loaded says its version.
+    """
     found: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
+            found[name] = getattr(sys.modules.get(name), "__version__", None)
     return found
 
 

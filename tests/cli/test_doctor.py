@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.metadata import PackageNotFoundError
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from dvabatch_cli.environment import environment
+from dvabatch_cli.environment import environment, packages
 from tests.cli.command import dvabatch
 
 QUIET = {
@@ -48,3 +51,14 @@ def findings(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> dict[str
     monkeypatch.setattr("dvabatch_cli.doctor.environment", lambda **_: {**environment(), **facts})
     document = dvabatch("doctor", "--no-pacing", "--json").document()
     return {each["what"]: each for each in document["findings"]}
+
+
+def test_a_package_that_was_loaded_but_never_installed_says_its_own_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def installed(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("dvabatch_cli.environment.version", installed)
+    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="8.6.0"))
+    assert packages()["tensorrt"] == "8.6.0"
+    monkeypatch.delitem(sys.modules, "tensorrt")
+    assert packages()["tensorrt"] is None
