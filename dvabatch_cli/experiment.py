@@ -6,8 +6,7 @@ import datetime
 import json
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,17 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from dvabatch import __version__
-from dvabatch.loadgen import Schedule
 from dvabatch.reporting.comparison import compare, run_key
 from dvabatch.reporting.figures import draw_all
 from dvabatch.reporting.labels import point_key
 from dvabatch.reporting.lock import ResultsLock
-from dvabatch.reporting.measured import Queries
-from dvabatch.reporting.points import load_points, load_queries, load_responses, save_point
+from dvabatch.reporting.points import load_points, load_responses
 from dvabatch.reporting.report import assemble, write_report
-from dvabatch.reporting.summary import summarise
 from dvabatch_cli import baselines, tuning
-from dvabatch_cli.attempts import Attempts, is_done
 from dvabatch_cli.config import Config
 from dvabatch_cli.console import err
 from dvabatch_cli.environment import environment
@@ -36,9 +31,10 @@ from dvabatch_cli.ground import Ground, lay_ground
 from dvabatch_cli.host import CpuTimes, cpu_times
 from dvabatch_cli.live import Display
 from dvabatch_cli.marked_folder import MarkedFolder
+from dvabatch_cli.measurer import Measurer, Point, said
 from dvabatch_cli.open_bed import open_real_bed
 from dvabatch_cli.pacing import DriverKind, Pacing, quick_pacing
-from dvabatch_cli.result import Result, load_facts
+from dvabatch_cli.result import load_facts
 from dvabatch_cli.testbed import Bed, SimulatedBed
 from dvabatch_cli.wiring import (
     Contender,
@@ -51,17 +47,6 @@ from dvabatch_cli.wiring import (
 from dvabatch_cli.workspace import missing_of
 
 Say = Callable[[str], None]
-_STEADY = 0.1  # a host whose speed in the two halves of a point differs by less is steady
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One measurement to make."""
-
-    load: LoadPoint
-    schedule: Schedule
-    contender: Contender
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +86,6 @@ class Experiment:
         self._display = Display(say, err if live else None)
         self._cpu_before: CpuTimes | None = None
         self._pacing: Pacing | None = None
-        self._ground: Ground | None = None
         self._order: list[str] = []  # of all points, by their keys
 
     def run(self, *, resume: bool = False) -> Finished:
@@ -113,7 +97,7 @@ class Experiment:
         with ExitStack() as opened:
             opened.enter_context(ResultsLock(self._folder))
             self._check_folder(resume=resume)
-            ground = self._ground = lay_ground(config, say)
+            ground = lay_ground(config, say)
             self._check_ground(ground, resume=resume)
             say(f"capacity {ground.capacity_rps:.4g} queries/s (whole model, batches up to {config.engine.max_batch})")
             loads = points_of(config, ground.capacity_rps)
@@ -203,43 +187,20 @@ class Experiment:
                     open_real_bed(self._config, ground.profile, ground.prepared, self._say)
                 )
                 real.display = self._display
+            measurer = Measurer(
+                self._config,
+                self._folder,
+                bed,
+                None if self._simulated else ground.profile,
+                self._say,
+                trace=self._trace,
+            )
             number = 0
             for _, group in groupby(points, key=lambda point: id(point.schedule)):
-                for point, run, told in self._turn(bed, list(group), known):
+                for point, run, told in measurer.turn(list(group), known):
                     number += 1
                     runs[point.key] = run
-                    self._say(f"[{number}/{len(points)}] {_said(point, run)} ({told})")
-
-    def _turn(
-        self, bed: Bed, points: Sequence[Point], known: Mapping[str, dict[str, Any]]
-    ) -> Iterator[tuple[Point, dict[str, Any], str]]:
-        """Measures what meets one schedule: each point, its run, and how long it took, when it is done.
-
-        Points are measured again while the host disturbs them, which may pass, behind the others: a slow spell may outlast all
-        the attempts at one, and is not to meet a single contender.
-        """
-        left: list[tuple[Point, Attempts, float]] = []
-        most = self._config.load.attempts
-        for point in points:
-            run = known.get(point.key)
-            if run is not None and is_done(run, most):
-                yield point, run, "kept from before"
-                continue
-            attempts = Attempts(most)
-            if run is not None:
-                attempts.go_on_from(run, load_queries(self._folder, point.key))
-            left.append((point, attempts, 0.0))
-        while left:
-            again = []
-            for point, attempts, before_s in left:
-                began_s = time.monotonic()
-                self._attempt(bed, point, attempts)
-                took_s = before_s + time.monotonic() - began_s
-                if attempts.again is None:
-                    yield point, attempts.best[0], f"{took_s:.1f} s"
-                else:
-                    again.append((point, attempts, took_s))
-            left = again
+                    self._say(f"[{number}/{len(points)}] {said(point, run)} ({told})")
 
     def _points(self, ground: Ground, loads: list[LoadPoint]) -> Iterator[Point]:
         config = self._config
@@ -264,73 +225,6 @@ class Experiment:
 
     def _swept(self, ground: Ground, load: LoadPoint) -> list[Contender]:
         return baselines.swept(self._config, ground.profile, load, rounds=self._sweep_rounds, say=self._say)
-
-    def _attempt(self, bed: Bed, point: Point, attempts: Attempts) -> None:
-        """Measures a point once more; what counts so far is kept."""
-        run, queries = self._measured(bed, point)
-        counts = attempts.add(run, queries)
-        if self._trace:
-            file = self._trace_under_way(point)
-            if counts:
-                file.replace(self._folder / "traces" / f"{point.key}.jsonl")
-            else:
-                file.unlink()
-        save_point(self._folder, point.key, *attempts.best)
-        if attempts.again is not None:
-            self._say(f"{_said(point, run)}: {attempts.again}; measured again")
-
-    def _measured(self, bed: Bed, point: Point) -> tuple[dict[str, Any], Queries]:
-        with ExitStack() as opened:
-            trace = None
-            if self._trace:
-                file = self._trace_under_way(point)
-                file.parent.mkdir(exist_ok=True)
-                trace = opened.enter_context(file.open("w"))
-            result = bed.run(point.contender, point.load, point.schedule, trace)
-        run = summarise(result.measured)
-        run["reasons"] = dict(result.reasons)
-        run["correctness"] = result.correctness
-        if result.graphs is not None:
-            run["graphs"] = dict(result.graphs)
-        if result.queueing_us is not None:
-            run["queueing_us"] = dict(result.queueing_us)
-        if result.gpu is not None:
-            run["gpu"] = dict(result.gpu)
-        if result.faults is not None:
-            run["faults"] = dict(result.faults)
-        if result.held_back is not None:
-            run["held_back"] = dict(result.held_back)
-        if result.correctness is not None and not result.correctness["passed"]:
-            run["valid"] = False
-            run["invalid_reasons"] = [
-                *run["invalid_reasons"],
-                f"{result.wrong_answers} of {result.correctness['checked']} checked answers are wrong",
-            ]
-        if self._config.checks.twin and not self._simulated:
-            run["twin"] = self._twin(point, result)
-        return run, result.measured.queries
-
-    def _trace_under_way(self, point: Point) -> Path:
-        """Where an attempt is traced; it goes to its place if it counts, and is written over if it does not."""
-        return self._folder / "traces" / f".{point.key}.new"
-
-    def _twin(self, point: Point, result: Result) -> dict[str, Any]:
-        """The same point in simulation, at the pace that the machine showed, and with launches that disturb each other as they
-        did right before and after; where it showed nothing, by the profile."""
-        assert self._ground is not None
-        bed = SimulatedBed(self._config, self._ground.profile)
-        speed, disturbance = result.speed, result.disturbance
-        disturbed = 1.0 if disturbance is None else sum(disturbance) / 2
-        simulated = bed.run(point.contender, point.load, point.schedule, pace=result.pace, disturbance=disturbed)
-        run = summarise(simulated.measured)
-        return {
-            "speed": None if speed is None else [round(each, 4) for each in speed],
-            "disturbance": None if disturbance is None else [round(each, 4) for each in disturbance],
-            "steady": speed is not None and _steady(speed, _STEADY) and _steady(disturbance or (1.0, 1.0), _STEADY / 2),
-            "saturated": run["saturated"],
-            "response_ms": run["response_ms"],
-            "operations": run["operations"],
-        }
 
     def _finish(self, ground: Ground, runs: Mapping[str, dict[str, Any]], code: Exit) -> Finished:
         """The report of what was measured, figures included."""
@@ -377,22 +271,6 @@ def _goes_on(before: str, now: Mapping[str, Any]) -> bool:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False  # it is damaged: whose points these are nobody knows
     return seeds[0] <= seeds[1] and bool(old == new)
-
-
-def _steady(both: tuple[float, float], most: float) -> bool:
-    """Whether what was found twice differs by this part at the most."""
-    return max(both) - min(both) <= most * min(both)
-
-
-def _said(point: Point, run: Mapping[str, Any]) -> str:
-    """One point in a line."""
-    load = point.load
-    at = f"{load.rate_rps:.4g} rps" if load.utilization is None else f"{load.utilization:.0%}"
-    mean = run["response_ms"]["mean"]
-    flags = "" if run["valid"] else " INVALID"
-    flags += " saturated" if run["saturated"] else ""
-    told = "n/a" if mean is None else f"{mean:.4g} ms"
-    return f"{point.contender.name} at {at}, seed {point.schedule.seed}: mean {told}{flags}"
 
 
 def _duration(seconds: float) -> str:
