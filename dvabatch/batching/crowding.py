@@ -17,8 +17,8 @@ from typing import Final
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
 
-# Of device time, where a profile does not say. On an H200 launches of mixed sizes in traces of BERT-base fit 3/4 best, runs of
-# ResNet-152 at FP32 something nearer to 1.
+# Of device time, where a profile does not say. Of runs on an H200 those of BERT-base are simulated best with 3/4, those of
+# ResNet-152 at FP32 with 1 (`tests.bench.fidelity --exponent`).
 USUAL_EXPONENT: Final = 0.9
 _SLOWEST: Final = 1e6
 _MOST_NUMBERS: Final = 64  # at once, of a size: a table may come from anywhere
@@ -72,7 +72,7 @@ class Crowding:
         return min(_SLOWEST, curve.at(crowd))
 
 
-def weight(device_ns: float, exponent: float = USUAL_EXPONENT) -> float:
+def weight(device_ns: float, exponent: float) -> float:
     """How much a launch that needs the device for so long counts in a crowd."""
     return float(device_ns**exponent)
 

@@ -59,23 +59,23 @@ class AtOnce:
             return [dict.fromkeys(sizes, 1.0) for _ in chains_ms], None, None
         shares: list[dict[int, float]] = []
         found: list[tuple[float, float]] = []
-        alike: list[dict[int, Curve]] = []
+        middle = len(chains_ms) // 2  # how sizes weigh is told of one lane
+        alike: dict[int, Curve] = {}
         for lane, chain_ms in enumerate(chains_ms):
             of_lane: dict[int, float] = {}
-            alike.append({})
             for size in sizes:
                 self._progress(f"running several at once, {lane_name(self._limits, lane)}batch {size}")
                 slow = {count: max(1.0, self._at_once_ms([size] * count, lane) / chain_ms[size]) for count in counts}
                 of_lane[size] = min(1.0, max(_SHARE_FLOOR, slow[counts[-1]] / counts[-1]))
-                alike[lane][size] = rising([(1.0, 1.0), *slow.items()])
+                if lane == middle:
+                    alike[size] = rising([(1.0, 1.0), *slow.items()])
                 found += [(count * of_lane[size], slowness) for count, slowness in slow.items()]
             shares.append(of_lane)
         beside: list[Beside] = []
-        middle = len(shares) // 2  # how sizes weigh is told of one lane
         for one, other in combinations(sizes[::2], 2):
             self._progress(f"running two at once, batch {one} beside {other}")
             found.append((shares[0][one] + shares[0][other], self._pair_slowness(one, other, chains_ms[0])))
-            beside += self._beside(one, other, middle, chains_ms[middle], shares[middle], alike[middle])
+            beside += self._beside(one, other, middle, chains_ms[middle], shares[middle], alike)
         return shares, rising(found), exponent(beside)
 
     def _at_once_ms(self, sizes: Sequence[int], lane: int, repeats: Sequence[int] | None = None) -> float:

@@ -46,9 +46,8 @@ class DeviceEffort:
     launches: int = 160  # that begin at random, for each number that may run at once
 
 
-_Timed: TypeAlias = tuple[
-    list[float], tuple[DeviceLauncher, int, int]
-]  # milliseconds of a span: whose, from which to which
+# Milliseconds of a span: whose, from which stage to which.
+_Timed: TypeAlias = tuple[list[float], tuple[DeviceLauncher, int, int]]
 
 
 class _Turn(NamedTuple):

@@ -58,35 +58,30 @@ def test_what_the_host_adds_to_a_crowd_goes_by_its_pace_there(
     assert {of.host_ns for of in alike} == {host_ns}
 
 
-def test_a_lower_clock_beside_others_is_no_slowdown(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone_ns: list[int] = []
+@pytest.fixture
+def alone_ns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What each crowd is told to take by itself, where each span takes 3 ms."""
+    told: list[int] = []
 
     def slowdown(measured_ns: float, arrivals_ns: Sequence[int], of: Alike, *others: object) -> float:
-        alone_ns.append(of.alone_ns)
+        told.append(of.alone_ns)
         return 1.0
 
     monkeypatch.setattr(DeviceProfiler, "_repeated_ms", lambda *_: 3.0)
     monkeypatch.setattr(Driven, "queued", lambda *_: Queue(5e9, 20_000, 10_000))
     monkeypatch.setattr(Driven, "crowded", lambda *_: Crowded(10_000.0, 1e9))
     monkeypatch.setattr("dvabatch.runtime.crowds.slowdown_at_once", slowdown)
+    return told
+
+
+def test_a_lower_clock_beside_others_is_no_slowdown(alone_ns: list[int]) -> None:
     limits = Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2)
-    timed = len(finer_sizes(MAX_BATCH))
-    clocks = iter([2000.0] * timed + [1600.0] * 100)
+    clocks = iter([2000.0] * len(finer_sizes(MAX_BATCH)) + [1600.0] * 100)
     profiled(limits, clock=lambda *_: next(clocks))
     assert set(alone_ns) == {STAGES * 3_750_000}  # at 1600 of 2000 MHz
 
 
-def test_a_curve_of_which_one_crowd_s_clock_is_not_known_is_told_at_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone_ns: list[int] = []
-
-    def slowdown(measured_ns: float, arrivals_ns: Sequence[int], of: Alike, *others: object) -> float:
-        alone_ns.append(of.alone_ns)
-        return 1.0
-
-    monkeypatch.setattr(DeviceProfiler, "_repeated_ms", lambda *_: 3.0)
-    monkeypatch.setattr(Driven, "queued", lambda *_: Queue(5e9, 20_000, 10_000))
-    monkeypatch.setattr(Driven, "crowded", lambda *_: Crowded(10_000.0, 1e9))
-    monkeypatch.setattr("dvabatch.runtime.crowds.slowdown_at_once", slowdown)
+def test_a_curve_of_which_one_crowd_s_clock_is_not_known_is_told_at_none(alone_ns: list[int]) -> None:
     timed = len(finer_sizes(MAX_BATCH))
     # Sizes 1, 2 and 4, of each 2 and 4 at once: of the second size nobody knows the second one.
     clocks = iter([2000.0] * timed + [1600.0, 1600.0, 1600.0, None, 1600.0, 1600.0] + [1600.0] * 12)
