@@ -13,7 +13,7 @@ from dvabatch.batching.events import Event
 from dvabatch.batching.machine import Machine
 from dvabatch.runtime.simulated import SimulatedDriver
 from tests.bench.figure import Benchmark, Figure, Scale
-from tests.bench.tabled import Tabled, length_policies, resnet_policies
+from tests.bench.tabled import Tabled, ahead, length_policies, resnet_policies
 
 TARGET_US = 100.0
 WAITING = 1_000
@@ -52,7 +52,8 @@ class _TimedMachine:
 
 
 def run(scale: Scale) -> Iterator[Figure]:
-    for tabled in (*resnet_policies(), *length_policies()):
+    stage_wise = resnet_policies()
+    for tabled in (*stage_wise, ahead(stage_wise[0]), *length_policies()):
         scale.say(f"a saturated run of {tabled.name} on {tabled.table}")
         yield _timed(tabled, scale.pick(_HANDLES, _HANDLES // 4))
 

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.fidelity results/NAME`: what the simulator says, by the profile in a report, over what was measured.
+"""`python -m tests.bench.fidelity results/NAME [--exponent X]`: simulated over measured, by the profile in a report.
 
 Every run of the report is simulated once more, on the same schedule: mean and p99 by policy and load. Where a run on a GPU has
 told its host's pace (`queueing_us`), the simulated host goes by it; where it has told its GPU's clock (`sm_mhz_by_tenth`),
@@ -7,8 +7,8 @@ the simulated device does.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,8 +164,11 @@ def ratios(report: Mapping[str, Any]) -> Iterator[Ratio]:
         )
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, exponent: float | None = None) -> None:
+    """With an `exponent`, launches of different sizes count by it, whatever the profile says."""
     report = json.loads((folder / "report.json").read_text())
+    if exponent is not None:
+        report["profile"]["crowding_exponent"] = exponent
     found = sorted(ratios(report), key=lambda each: (each.utilization, each.policy))
     for each in found:
         print(each.line)
@@ -178,4 +181,8 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.fidelity", allow_abbrev=False)
+    parser.add_argument("folder", type=Path, help="of a report")
+    parser.add_argument("--exponent", type=float, help="by which launches of different sizes count [the profile's]")
+    options = parser.parse_args()
+    main(options.folder, options.exponent)

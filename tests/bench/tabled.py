@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Policy
-from dvabatch.batching.policies.entry import FillOrWait
+from dvabatch.batching.policies.auto import Auto, Setting
+from dvabatch.batching.policies.entry import FillOrWait, JustInTime
 from dvabatch.batching.policies.policy import InputDva
 from dvabatch.batching.profile import Profile
 from dvabatch.loadgen import Schedule, make_schedule
@@ -60,6 +62,12 @@ def resnet_policies() -> list[Tabled]:
     found = tabled(load_config("resnet_152_table", changes))
     entry = FillOrWait(found[0].limits.max_batch, max_delay_ns=0, instances=4)
     return [*found, replace(found[0], name="INPUT_DVA", policy=InputDva(entry))]
+
+
+def ahead(of: Tabled) -> Tabled:
+    """AUTO on the same table, with one setting that opens one batch ahead: what it costs to ask when that is due."""
+    entry = JustInTime(FillOrWait(of.limits.max_batch, max_delay_ns=0, instances=2))
+    return replace(of, name="AUTO ahead", policy=Auto((Setting(math.inf, entry, in_room=False, catching_up=False),)))
 
 
 def length_policies() -> list[Tabled]:

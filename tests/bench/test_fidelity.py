@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dvabatch.batching.costs import Costs
-from tests.bench.fidelity import clock_pace, host_pace, most_mhz_in, profile_in, ratios
+from tests.bench.fidelity import clock_pace, host_pace, main, most_mhz_in, profile_in, ratios
 from tests.cli.command import dvabatch, report_of
 
 
@@ -112,3 +112,19 @@ def test_a_device_at_another_clock_than_its_profile_is_simulated_so_and_its_mach
     assert fast < normal < slow
     report["profile"] |= {"crowding": {"1": {"2": 1.5}}, "crowding_exponent": 0.6}
     assert profile_in(report).crowding_exponent == 0.6
+
+
+def test_an_exponent_may_be_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = ("load.utilization=[0.9]", "load.seeds=[1]", "load.num_requests=400", "baselines=[]")
+    policies = json.dumps([{"scheduler_type": "NORMAL", "instances": 4}])
+    sets = [word for change in (*changes, f"policies={policies}") for word in ("--set", change)]
+    assert dvabatch("simulate", "resnet_152_table.json", *sets, "-o", tmp_path).code == 0
+    report = report_of(tmp_path)
+    report["profile"]["crowding"] = {"1": {"2": 1.2, "4": 1.5}, "64": {"2": 1.9, "4": 3.8}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    told = []
+    for exponent in (0.2, 1.2, None, 0.9):
+        main(tmp_path, exponent)
+        told.append(capsys.readouterr().out)
+    assert told[0] != told[1]
+    assert told[2] == told[3]  # of profiles that do not say
