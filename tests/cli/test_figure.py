@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from dvabatch_cli import experiment
+from dvabatch_cli import measurer
 from dvabatch_cli.config.schema import config_schema
 from dvabatch_cli.errors import CommandError
 from dvabatch_cli.studies import STUDIES, Study, lengths, results
@@ -132,7 +132,7 @@ def test_an_interrupted_run_is_gone_on_with(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("study")
 def test_a_ctrl_c_keeps_what_is_measured_and_the_same_command_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    save, saved = experiment.save_point, []
+    save, saved = measurer.save_point, []
 
     def save_two(*words: Any) -> None:
         if len(saved) == 2:
@@ -140,7 +140,7 @@ def test_a_ctrl_c_keeps_what_is_measured_and_the_same_command_goes_on(monkeypatc
         saved.append(save(*words))
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "save_point", save_two)
+        patch.setattr(measurer, "save_point", save_two)
         said = refused(130, "figure", "latency")
     assert "interrupted; the same command goes on with what is kept" in said
     assert not Path("results/figures").exists()
