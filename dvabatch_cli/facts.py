@@ -92,7 +92,6 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
         "cores": costs.cores or None,
         "slowdown": table.get("slowdown"),
         "crowding": crowding.get("None", crowding) or None,
-        "crowding_exponent": table.get("crowding_exponent"),
         "sm_mhz": table.get("sm_mhz"),
         "whole": whole.get("None", whole) or None,
         "slicing_tax": dict(ground.slicing_tax) or None,

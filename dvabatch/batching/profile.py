@@ -2,7 +2,7 @@
 
 Its JSON form is the latency table of configs/tables/: `stages`, `whole` and `crowding` (or `lanes`, by longest length, with
 these each), per stage `latency_ms` and `share` by batch size, and beside them `batch_sizes`, `one_host`, `cores`, `slowdown`,
-`crowding_exponent`, `sm_mhz` and the costs that costs.py names. What a table leaves out costs 0; a missing share is 1, a
+`sm_mhz` and the costs that costs.py names. What a table leaves out costs 0; a missing share is 1, a
 missing slowdown is the sum. Where there is a `crowding`, it goes before the slowdown.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from dvabatch.batching.costs import COSTS_US, Costs
-from dvabatch.batching.crowding import USUAL_EXPONENT, Crowding
+from dvabatch.batching.crowding import Crowding
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
 from dvabatch.batching.table_values import (
@@ -37,7 +37,6 @@ NS_PER_US: Final = 1_000
 _MOST_TABLED: Final = 1 << 21  # lanes x stages x batch sizes, some hundred bytes each
 _MOST_SHARES: Final = 4096.0  # in flight at once
 _SLOWEST: Final = 1e6
-_MOST_EXPONENT: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,8 @@ class Profile:
     """
 
     __slots__ = (
-        "_exists", "_share", "_slowdown", "_stage_ns", "_told_exponent", "_whole_ns",
-        "batch_sizes", "costs", "crowding", "crowding_exponent", "curves", "digest", "lanes", "max_batch", "name", "sm_mhz",
+        "_exists", "_share", "_slowdown", "_stage_ns", "_whole_ns",
+        "batch_sizes", "costs", "crowding", "curves", "digest", "lanes", "max_batch", "name", "sm_mhz",
         "source", "stages", "whole",
     )  # fmt: skip
 
@@ -71,11 +70,10 @@ class Profile:
         slowdown: Curve | None = None,
         source: str = "",
         crowding: Sequence[Mapping[int, Curve]] | None = None,
-        crowding_exponent: float | None = None,
         sm_mhz: Curve | None = None,
     ) -> None:
-        """`curves[lane][stage]`, `crowding[lane]`, in which launches count by that power of their device time; `lanes` are the
-        longest length of each, rising, or (None,) without lengths. `sm_mhz` is the GPU's clock meanwhile, by batch size.
+        """`curves[lane][stage]`, `crowding[lane]`; `lanes` are the longest length of each, rising, or (None,) without
+        lengths. `sm_mhz` is the GPU's clock meanwhile, by batch size.
 
         Raises:
             ProfileError: the parts do not fit together.
@@ -108,15 +106,9 @@ class Profile:
             raise ProfileError(
                 f"{name}: {len(self.crowding)} of {len(lanes)} lanes have a crowding, wanted all or none"
             )
-        if crowding_exponent is not None and not (crowding and 0 <= crowding_exponent <= _MOST_EXPONENT):
-            raise ProfileError(
-                f"{name}: crowding_exponent is {crowding_exponent:g}, wanted with a crowding, from 0 to {_MOST_EXPONENT}"
-            )
         if sm_mhz is not None and any(mhz <= 0 for _, mhz in sm_mhz.points):
             raise ProfileError(f"{name}: sm_mhz must lie above 0, got {sm_mhz.points}")
         self.sm_mhz = sm_mhz
-        self._told_exponent = crowding_exponent
-        self.crowding_exponent = USUAL_EXPONENT if crowding_exponent is None else crowding_exponent
         self.whole = tuple(whole) if whole else (None,) * len(self.lanes)
         sizes = range(self.max_batch + 1)
         exists = [self._next_size(b) for b in sizes]
@@ -251,7 +243,7 @@ class Profile:
         crowding = None if self.crowding is None else [of_lane.by_size for of_lane in self.crowding]
         return Profile(
             self.name, self.lanes, curves, whole, self.batch_sizes, costs, self._slowdown, self.source, crowding,
-            self._told_exponent, sm_mhz or self.sm_mhz,
+            sm_mhz or self.sm_mhz,
         )  # fmt: skip
 
     def to_table(self) -> dict[str, object]:
@@ -279,8 +271,6 @@ class Profile:
             table["one_host"] = True
         if self.costs.cores:
             table["cores"] = self.costs.cores
-        if self._told_exponent is not None:
-            table["crowding_exponent"] = self._told_exponent
         if self.sm_mhz is not None:
             table["sm_mhz"] = _plain(self.sm_mhz)
         if self._slowdown is not None:
@@ -342,7 +332,6 @@ class Profile:
             curve(table["slowdown"], f"{name}: slowdown") if "slowdown" in table else None,
             str(table.get("source", "")),
             crowded or None,
-            number(table["crowding_exponent"], f"{name}: crowding_exponent") if "crowding_exponent" in table else None,
             curve(table["sm_mhz"], f"{name}: sm_mhz") if "sm_mhz" in table else None,
         )
 

@@ -13,7 +13,6 @@ from dvabatch.batching.limits import Limits
 from dvabatch.batching.place import Place
 from dvabatch.batching.profile import NS_PER_MS
 from dvabatch.runtime.device_launcher import DeviceLauncher
-from dvabatch.runtime.pairs import Beside, exponent, slowdowns
 
 _SHARE_FLOOR: Final = 0.05
 _DEEP: Final = 12  # chains queued on each track
@@ -46,8 +45,8 @@ class AtOnce:
 
     def measure(
         self, sizes: Sequence[int], chains_ms: Sequence[Mapping[int, float]]
-    ) -> tuple[list[dict[int, float]], Curve | None, float | None]:
-        """Device shares by lane, the slowdown curve, and the exponent by which launches of different sizes count.
+    ) -> tuple[list[dict[int, float]], Curve | None]:
+        """Device shares by lane, and the slowdown curve.
 
         As many chains as may run at once tell the share: c of them that slow each other down by s take s/c of the device
         each. All numbers of them, and pairs of different sizes, tell by how much a sum of shares slows down: kernels get into
@@ -56,27 +55,21 @@ class AtOnce:
         """
         counts = self.counts
         if not counts:
-            return [dict.fromkeys(sizes, 1.0) for _ in chains_ms], None, None
+            return [dict.fromkeys(sizes, 1.0) for _ in chains_ms], None
         shares: list[dict[int, float]] = []
         found: list[tuple[float, float]] = []
-        middle = len(chains_ms) // 2  # how sizes weigh is told of one lane
-        alike: dict[int, Curve] = {}
         for lane, chain_ms in enumerate(chains_ms):
             of_lane: dict[int, float] = {}
             for size in sizes:
                 self._progress(f"running several at once, {lane_name(self._limits, lane)}batch {size}")
                 slow = {count: max(1.0, self._at_once_ms([size] * count, lane) / chain_ms[size]) for count in counts}
                 of_lane[size] = min(1.0, max(_SHARE_FLOOR, slow[counts[-1]] / counts[-1]))
-                if lane == middle:
-                    alike[size] = rising([(1.0, 1.0), *slow.items()])
                 found += [(count * of_lane[size], slowness) for count, slowness in slow.items()]
             shares.append(of_lane)
-        beside: list[Beside] = []
         for one, other in combinations(sizes[::2], 2):
             self._progress(f"running two at once, batch {one} beside {other}")
             found.append((shares[0][one] + shares[0][other], self._pair_slowness(one, other, chains_ms[0])))
-            beside += self._beside(one, other, middle, chains_ms[middle], shares[middle], alike)
-        return shares, rising(found), exponent(beside)
+        return shares, rising(found)
 
     def _at_once_ms(self, sizes: Sequence[int], lane: int, repeats: Sequence[int] | None = None) -> float:
         """A chain of each of these sizes (or some in a row) on a track and in a set of its own, again and again.
@@ -106,53 +99,6 @@ class AtOnce:
         repeats = max(1, round(chain_ms[other] / chain_ms[one]))
         alone_ms = max(repeats * chain_ms[one], chain_ms[other])
         return max(1.0, self._at_once_ms([one, other], 0, [repeats, 1]) / alone_ms)
-
-    def _beside(
-        self,
-        small: int,
-        large: int,
-        lane: int,
-        chain_ms: Mapping[int, float],
-        share: Mapping[int, float],
-        alike: Mapping[int, Curve],
-    ) -> list[Beside]:
-        """How chains of two sizes fare that always have each other beside them; nothing if it could not be told."""
-        device_ms = {size: share[size] * chain_ms[size] for size in (small, large)}
-        many_large = max(2, round(2e3 * self._budget_s / chain_ms[large]))
-        many_small = max(1, round(many_large * chain_ms[large] / chain_ms[small] / 2))
-        self._done_ms((small, large), (1, 1), lane)  # captures what there is to capture
-        while many_small:
-            counts = (many_small, many_large)
-            alone_ms = (many_small * chain_ms[small], many_large * chain_ms[large])
-            told: list[tuple[float, float]] = []
-            while len(told) < self._rounds:
-                turn = slowdowns(alone_ms, self._done_ms((small, large), counts, lane))
-                if turn is None:
-                    break
-                told.append(turn)
-            else:
-                of_small, of_large = map(median, zip(*told, strict=True))
-                return [
-                    Beside(alike[small], device_ms[small], device_ms[large], of_small),
-                    Beside(alike[large], device_ms[large], device_ms[small], of_large),
-                ]
-            many_small //= 2  # the small ones were to be done first
-        return []
-
-    def _done_ms(self, sizes: tuple[int, int], counts: tuple[int, int], lane: int) -> tuple[float, float]:
-        """When each of two tracks was done with so many chains of its size, begun together."""
-        last = self._limits.last_stage
-        places = [Place(index, 0, size) for index, size in enumerate(sizes)]
-        queued, began_ns = [0, 0], time.perf_counter_ns()
-        while queued != list(counts):
-            index = 0 if queued[0] * counts[1] <= queued[1] * counts[0] and queued[0] < counts[0] else 1
-            self._launcher.repeat(index, 0, last, places[index], lane)
-            queued[index] += 1
-        done_ms = []
-        for index in range(2):
-            self._launcher.synchronize(index)
-            done_ms.append((time.perf_counter_ns() - began_ns) / NS_PER_MS)
-        return done_ms[0], done_ms[1]
 
 
 def lane_name(limits: Limits, lane: int) -> str:

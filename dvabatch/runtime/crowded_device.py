@@ -35,9 +35,7 @@ class CrowdedDevice(DeviceModel):
         self._padded = profile.padded
         self._sizes = profile.max_batch + 1
         self._weights = [
-            weight(profile.device_ns(batch, lane), profile.crowding_exponent)
-            for lane in range(len(profile.lanes))
-            for batch in range(self._sizes)
+            weight(profile.device_ns(batch, lane)) for lane in range(len(profile.lanes)) for batch in range(self._sizes)
         ]
         self._flights: dict[int, _Flight] = {}
 
@@ -89,9 +87,18 @@ class CrowdedDevice(DeviceModel):
 
     def _weigh(self) -> None:
         """Who is in flight has changed, and with it all speeds."""
-        kinds = [flight.phases[flight.phase][1] for flight in self._flights.values()]
-        crowd = sum(self._weights[kind] for kind in kinds)
-        for flight, kind in zip(self._flights.values(), kinds, strict=True):
-            lane, batch = divmod(kind, self._sizes)
-            alone = len(kinds) == 1
-            flight.slow = 1.0 if alone else self._crowding[lane].slowdown(batch, crowd / self._weights[kind])
+        flights = list(self._flights.values())
+        if len(flights) == 1:
+            flights[0].slow = 1.0
+            return
+        kinds = [flight.phases[flight.phase][1] for flight in flights]
+        weights = [self._weights[kind] for kind in kinds]
+        crowd = sum(weights)
+        # One waits for another by the geometric mean of their parts: a root of each is all that is needed.
+        roots = [
+            math.sqrt(self._crowding[kind // self._sizes].part(kind % self._sizes, crowd / own))
+            for kind, own in zip(kinds, weights, strict=True)
+        ]
+        felt = sum([own * root for own, root in zip(weights, roots, strict=True)])
+        for flight, own, root in zip(flights, weights, roots, strict=True):
+            flight.slow = 1.0 + root * (felt - own * root) / own

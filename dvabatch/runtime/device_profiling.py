@@ -116,7 +116,7 @@ class DeviceProfiler:
             stages.append(stage_ms)
             wholes.append(curve(whole_ms))
             chains.append(chain_ms)
-        shares, slowdown, exponent = self._at_once.measure(sizes, chains)
+        shares, slowdown = self._at_once.measure(sizes, chains)
         curves = [
             [StageCurves(curve(by_size), curve(of_lane)) for by_size in lane]
             for lane, of_lane in zip(stages, shares, strict=True)
@@ -126,7 +126,7 @@ class DeviceProfiler:
         costs = self._time_costs(draft)
         profile = Profile(
             self._name, draft.lanes, curves, wholes, None, costs, slowdown, f"measured on {self._version}",
-            self._crowding(draft, costs, sizes), exponent, sm_mhz,
+            self._crowding(draft, costs, sizes), sm_mhz,
         )  # fmt: skip
         return ProfileRun(profile, {size: sum(tax) / len(tax) for size, tax in taxes.items()})
 

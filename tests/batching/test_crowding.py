@@ -99,27 +99,19 @@ def test_a_small_table_takes_little_memory() -> None:
 
 
 def test_launches_weigh_less_than_their_device_time_says() -> None:
-    assert weight(16, 0.75) == pytest.approx(8 * weight(1, 0.75))
-    assert weight(0, 0.75) == 0
+    assert weight(16) == pytest.approx(8 * weight(1))
+    assert weight(0) == 0
 
 
-def test_a_table_may_say_how_launches_weigh() -> None:
-    told = Profile.from_table({**table({"1": {"2": 1.5}}), "crowding_exponent": 0.6})
-    assert told.crowding_exponent == 0.6
-    assert Profile.from_table(told.to_table()).digest == told.digest
-    assert told.at_speed(2.0).crowding_exponent == 0.6
-    untold = Profile.from_table(table({"1": {"2": 1.5}}))
-    assert untold.crowding_exponent == 0.9
-    assert "crowding_exponent" not in untold.to_table()
+def test_a_launch_waits_for_a_part_of_the_others() -> None:
+    crowding = Crowding({1: SMALL, 8: LARGE})
+    assert crowding.part(1, 2) == pytest.approx(0.4)
+    assert crowding.part(1, 4) == pytest.approx(0.2)
+    assert crowding.part(8, 8) == pytest.approx(6.6 / 7)
+    assert crowding.part(1, 1.0) == pytest.approx(0.4), "beside next to nothing, as beside one"
 
 
-@pytest.mark.parametrize("exponent", [-0.1, 2.1, "much"])
-def test_an_exponent_that_cannot_be_is_refused(exponent: object) -> None:
-    with pytest.raises(ProfileError, match="crowding_exponent"):
-        Profile.from_table({**table({"1": {"2": 1.5}}), "crowding_exponent": exponent})
-
-
-def test_an_exponent_needs_a_crowding() -> None:
-    alone = {key: value for key, value in table({}).items() if key != "crowding"}
-    with pytest.raises(ProfileError, match="wanted with a crowding"):
-        Profile.from_table({**alone, "crowding_exponent": 0.5})
+@given(st.integers(1, 8), st.floats(1.0, 50.0))
+def test_a_part_tells_the_slowdown_of_alike_launches(batch: int, crowd: float) -> None:
+    crowding = Crowding({1: SMALL, 8: LARGE})
+    assert 1 + crowding.part(batch, crowd) * (crowd - 1) == pytest.approx(crowding.slowdown(batch, crowd), rel=1e-5)

@@ -1,8 +1,9 @@
-"""`python -m tests.bench.fidelity results/NAME [--exponent X]`: simulated over measured, by the profile in a report.
+"""`python -m tests.bench.fidelity results/NAME [--slower X]`: simulated over measured, by the profile in a report.
 
 Every run of the report is simulated once more, on the same schedule: mean and p99 by policy and load. Where a run on a GPU has
 told its host's pace (`queueing_us`), the simulated host goes by it; where it has told its GPU's clock (`sm_mhz_by_tenth`),
-the simulated device does.
+the simulated device does. With `--slower`, its device takes X times as long throughout: what comes out otherwise tells how much
+a run hangs on that, which near the limits of a policy is far more than X.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def profile_in(report: Mapping[str, Any]) -> Profile:
     table: dict[str, Any] = {"name": report["name"], "one_host": bool(facts.get("one_host"))}
     table |= {cost: facts[cost] for cost in COSTS_US if facts.get(cost) is not None}
     table |= {key: facts[key] for key in ("slowdown", "cores") if facts.get(key)}
-    table |= {key: facts[key] for key in ("crowding_exponent", "sm_mhz") if facts.get(key) is not None}
+    table |= {key: facts[key] for key in ("sm_mhz",) if facts.get(key) is not None}
     table |= part(None) if lanes == [None] else {"lanes": {str(lane): part(lane) for lane in lanes}}
     return Profile.from_table(table)
 
@@ -103,6 +104,12 @@ def clock_pace(run: Mapping[str, Any], most_mhz: float) -> Callable[[int], float
     return lambda now_ns: factors[min(int(now_ns / part_ns), len(factors) - 1)]
 
 
+def _slowed(pace: Callable[[int], float] | None, slower: float) -> Callable[[int], float] | None:
+    if slower == 1.0:
+        return pace
+    return lambda now_ns: slower * (1.0 if pace is None else pace(now_ns))
+
+
 def most_mhz_in(report: Mapping[str, Any]) -> float:
     """The fastest clock that any run of a report has seen, which a profile that does not say is taken to have had; 0 where
     none says."""
@@ -121,8 +128,10 @@ def config_in(report: Mapping[str, Any]) -> Config:
     return config_of({**report["config"], "model": {"network": "tiny_resnet"}, "inputs": {}}, folder=_CONFIGS)
 
 
-def again(report: Mapping[str, Any], profile: Profile) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Every run of a report, and its `response_ms` in virtual time on this profile."""
+def again(
+    report: Mapping[str, Any], profile: Profile, slower: float = 1.0
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Every run of a report, and its `response_ms` in virtual time on this profile, whose device takes `slower` as long."""
     config = config_in(report)
     points = load_points(config, report["profile"]["capacity_rps"])
     bed, most_mhz = SimulatedBed(config, profile), most_mhz_in(report)
@@ -131,14 +140,15 @@ def again(report: Mapping[str, Any], profile: Profile) -> Iterator[tuple[Mapping
         point = min(points, key=lambda point, rate_rps=rate_rps: abs(point.rate_rps - rate_rps))  # type: ignore[misc]
         contender = contender_of(_POLICY.validate_json(json.dumps(run["policy"])), profile)
         schedule = point.schedule(config, run["load"]["seed"])
-        pace = clock_pace(run, most_mhz)
+        clocked = clock_pace(run, most_mhz)
+        pace = _slowed(clocked, slower)
         result = bed.run(
             contender,
             point,
             schedule,
             device_pace=pace,
             host_pace=host_pace(run, profile.costs),
-            clock_mhz=None if pace is None else most_mhz,
+            clock_mhz=None if clocked is None else most_mhz,
         )
         yield run, summarise(result.measured)["response_ms"]
 
@@ -149,9 +159,9 @@ def utilization_of(run: Mapping[str, Any], report: Mapping[str, Any]) -> float:
     return float(load["utilization"] or load["request_rate_rps"] / report["profile"]["capacity_rps"])
 
 
-def ratios(report: Mapping[str, Any]) -> Iterator[Ratio]:
+def ratios(report: Mapping[str, Any], slower: float = 1.0) -> Iterator[Ratio]:
     """Every run once more, in virtual time, over what was measured."""
-    for run, simulated in again(report, profile_in(report)):
+    for run, simulated in again(report, profile_in(report), slower):
         measured = run["response_ms"]
         yield Ratio(
             run["policy"]["name"],
@@ -164,12 +174,9 @@ def ratios(report: Mapping[str, Any]) -> Iterator[Ratio]:
         )
 
 
-def main(folder: Path, exponent: float | None = None) -> None:
-    """With an `exponent`, launches of different sizes count by it, whatever the profile says."""
+def main(folder: Path, slower: float = 1.0) -> None:
     report = json.loads((folder / "report.json").read_text())
-    if exponent is not None:
-        report["profile"]["crowding_exponent"] = exponent
-    found = sorted(ratios(report), key=lambda each: (each.utilization, each.policy))
+    found = sorted(ratios(report, slower), key=lambda each: (each.utilization, each.policy))
     for each in found:
         print(each.line)
     for utilization in sorted({each.utilization for each in found}):
@@ -183,6 +190,8 @@ def main(folder: Path, exponent: float | None = None) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.bench.fidelity", allow_abbrev=False)
     parser.add_argument("folder", type=Path, help="of a report")
-    parser.add_argument("--exponent", type=float, help="by which launches of different sizes count [the profile's]")
+    parser.add_argument(
+        "--slower", type=float, default=1.0, metavar="X", help="the device takes so many times as long [1]"
+    )
     options = parser.parse_args()
-    main(options.folder, options.exponent)
+    main(options.folder, options.slower)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import pytest
 
 from dvabatch.batching.profile import Profile
@@ -42,25 +44,28 @@ def test_alike_launches_slow_down_as_measured() -> None:
 
 
 def test_a_small_launch_suffers_beside_a_large_one_which_notices_less() -> None:
-    model = device(crowding_exponent=0.75)
+    model = device()
     model.start(0, ((MS, model.kind(0, 1, 0)),), 0)
-    model.start(1, ((4 * MS, model.kind(0, 8, 0)),), 0)
+    model.start(1, ((8 * MS, model.kind(0, 8, 0)),), 0)
     # Device times are 0.25 and 4 ms, of which one weighs 8 times what the other does: for the small one, as 9 alike; for
-    # the large one, as 1.125.
-    small_ns = round(MS * (2.0 + 0.25 * 5))
-    large_slow = 1.0 + 0.9 * 0.125
+    # the large one, as 1.125. The small one waits for 2.25 / 8 of others like it, the large one for 0.9.
+    part = sqrt(2.25 / 8 * 0.9)
+    small_ns, large_slow = round(MS * (1 + 8 * part)), 1 + part / 8
     found = ends(model, {0: 0, 1: 0})
     # The small one is done first: the large one's last part is faster.
     assert found[0] == pytest.approx(small_ns, abs=2)
-    assert found[1] == pytest.approx(small_ns + 4 * MS - small_ns / large_slow, abs=2)
+    assert found[1] == pytest.approx(small_ns + 8 * MS - small_ns / large_slow, abs=2)
 
 
-def test_a_profile_may_say_how_launches_weigh() -> None:
-    model = device(crowding_exponent=0.0)
-    model.start(0, ((MS, model.kind(0, 1, 0)),), 0)
-    model.start(1, ((4 * MS, model.kind(0, 8, 0)),), 0)
-    # Each is one more to the other one, whatever its size.
-    assert ends(model, {0: 0, 1: 0}) == {0: 1_500_000, 1: pytest.approx(1_500_000 + 4 * MS - 1_500_000 / 1.9, abs=2)}
+def test_each_of_a_crowd_waits_for_each_other_one() -> None:
+    model = device()
+    work_ns = {0: MS, 1: 2 * MS, 2: 8 * MS}
+    sizes = {0: 1, 1: 1, 2: 8}
+    for launch_id, took_ns in work_ns.items():
+        model.start(launch_id, ((took_ns, model.kind(0, sizes[launch_id], 0)),), 0)
+    # To a small one they count as 10 like it, of which it waits for 2.5 / 9; to the large one as 1.25, of which for 0.9.
+    small, large = 2.5 / 9, 0.9
+    assert model.next_ns == pytest.approx(MS * (1 + small + 8 * sqrt(small * large)), abs=2)
 
 
 def test_hosts_and_lines_are_before_the_device_and_one_launch_s_after_another_s() -> None:
