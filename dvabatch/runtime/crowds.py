@@ -16,8 +16,6 @@ from dvabatch.runtime.loops import Alike, random_arrivals_ns, slowdown_at_once
 
 # A GPU's clock in MHz between two instants of `time.perf_counter_ns`; None where nobody knows.
 Clock: TypeAlias = Callable[[int, int], float | None]
-# A host has slow spells: of several turns that counts in which it was fastest, whatever came out.
-_TURNS: Final = 3
 _LONG_NS: Final = 5e8  # what takes the device longer hangs little on the host
 # Of what is served at best, where launches begin at random: often as many at once as may be, seldom a queue.
 _OFFERED: Final = 0.75
@@ -33,13 +31,15 @@ class _Crowd(NamedTuple):
 
 
 class Crowds:
-    """Measures them through the driver of a run, all of them by turns."""
+    """Measures them through the driver of a run, all of them by turns.
+
+    A host has slow spells: of several turns that counts in which it was fastest, whatever came out.
+    """
 
     def __init__(
         self,
         driven: Driven,
         draft: Profile,
-        costs: Costs,
         *,
         cycles: int,
         launches: int,
@@ -48,11 +48,11 @@ class Crowds:
         """`cycles` of as many batches as run at once tell what is served at best; so many `launches` begin at random."""
         self._driven = driven
         self._draft = draft
-        self._costs = costs
         self._cycles = cycles
         self._launches = launches
         self._clock = clock
         self._crowds: list[_Crowd] = []
+        self._usual: dict[_Crowd, tuple[Crowded, float | None]] = {}  # and the clock meanwhile
 
     def add(self, lane: int, size: int, most: int) -> None:
         """A crowd to measure; those of a lane and size come with rising `most`."""
@@ -61,16 +61,23 @@ class Crowds:
         arrivals_ns = random_arrivals_ns(self._launches, round_ns / most / _OFFERED, seed=most)
         self._crowds.append(_Crowd(lane, size, most, tuple(arrivals_ns)))
 
-    def slowdowns(self) -> list[dict[int, Curve]]:
-        """By lane and size, the slowdown by how many run at once."""
-        usual: dict[_Crowd, tuple[Crowded, float | None]] = {}
-        for turn in range(_TURNS):
-            for crowd in self._crowds:
-                if turn == 0 or crowd.arrivals_ns[-1] < _LONG_NS:
-                    began_ns = time.perf_counter_ns()
-                    found = self._beside_each_other(crowd)
-                    if crowd not in usual or found < usual[crowd][0]:
-                        usual[crowd] = found, self._clock(began_ns, time.perf_counter_ns())
+    def take_turn(self) -> None:
+        """Measures each of them once more, but for those that last.
+
+        What is heavy for the device lowers its clock, and what is told of the clock comes late: so the heavy ones come first, and
+        none follows one that is far heavier.
+        """
+        again = bool(self._usual)
+        for crowd in sorted(self._crowds, key=lambda crowd: (crowd.size, crowd.lane, crowd.most), reverse=True):
+            if not again or crowd.arrivals_ns[-1] < _LONG_NS:
+                began_ns = time.perf_counter_ns()
+                found = self._beside_each_other(crowd)
+                if crowd not in self._usual or found < self._usual[crowd][0]:
+                    self._usual[crowd] = found, self._clock(began_ns, time.perf_counter_ns())
+
+    def slowdowns(self, costs: Costs) -> list[dict[int, Curve]]:
+        """By lane and size, the slowdown by how many run at once, where launches cost so much."""
+        usual = self._usual
         # One curve is not to mix clocks: it is told at that of the stages, if that of all its crowds is known.
         unclocked = {(crowd.lane, crowd.size) for crowd, (_, mhz) in usual.items() if mhz is None}
         points: list[dict[int, list[tuple[float, float]]]] = [{} for _ in self._draft.lanes]
@@ -78,16 +85,18 @@ class Crowds:
             fewer = points[crowd.lane].setdefault(crowd.size, [])
             found, mhz = usual[crowd]
             mhz = None if (crowd.lane, crowd.size) in unclocked else mhz
-            fewer.append((crowd.most, self._slowdown(crowd, found, mhz, fewer)))
+            fewer.append((crowd.most, self._slowdown(crowd, costs, found, mhz, fewer)))
         return [{size: Curve(tuple(of_size)) for size, of_size in of_lane.items()} for of_lane in points]
 
     def _beside_each_other(self, crowd: _Crowd) -> Crowded:
         policy = Normal(FillOrWait(crowd.size, 0, crowd.most))
         return self._driven.crowded(self._draft, policy, crowd.size, crowd.arrivals_ns, crowd.lane)
 
-    def _slowdown(self, crowd: _Crowd, found: Crowded, mhz: float | None, fewer: list[tuple[float, float]]) -> float:
+    def _slowdown(
+        self, crowd: _Crowd, costs: Costs, found: Crowded, mhz: float | None, fewer: list[tuple[float, float]]
+    ) -> float:
         # What a slow host adds is no slowdown of launches by each other.
-        there = self._costs.at_pace(self._costs.pace_of(found.queueing_ns, crowd.size) or 1.0)
+        there = costs.at_pace(costs.pace_of(found.queueing_ns, crowd.size) or 1.0)
         # Nor is a lower clock than the one at which launches were timed alone.
         draft = self._draft if mhz is None else self._draft.at_clock(mhz)
         alike = Alike(

@@ -29,9 +29,11 @@ from dvabatch.runtime.driven import Driven, Queue
 from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
 from engines.base import Array
 
-# A host has slow spells, in which all that it does takes twice as long: what hangs on it is measured at several turns, and that
-# counts in which the host was fastest, whatever came out. What launches and boundaries cost are differences: all of one turn.
-_TURNS = 6
+# A host has slow spells, in which all that it does takes twice as long: what hangs on it is measured at several turns, some of
+# them a minute after others, and that counts in which the host was fastest, whatever came out. What launches and boundaries
+# cost are differences: all of one turn.
+_TURNS = 4
+_TURNS_OF_CROWDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +125,17 @@ class DeviceProfiler:
         ]
         sm_mhz = _usual(clocks)
         draft = Profile(self._name, self._limits.lanes, curves, wholes, sm_mhz=sm_mhz)
-        costs = self._time_costs(draft)
+        turns = self._host_turns(draft)
+        crowds = self._crowds(draft, sizes)
+        if crowds:
+            for _ in range(_TURNS_OF_CROWDS):
+                self._progress("running several at once through the driver, all of them by turns")
+                crowds.take_turn()
+                turns += self._host_turns(draft)
+        costs = self._costs_of(turns, draft)
         profile = Profile(
             self._name, draft.lanes, curves, wholes, None, costs, slowdown, f"measured on {self._version}",
-            self._crowding(draft, costs, sizes), sm_mhz,
+            crowds.slowdowns(costs) if crowds else None, sm_mhz,
         )  # fmt: skip
         return ProfileRun(profile, {size: sum(tax) / len(tax) for size, tax in taxes.items()})
 
@@ -170,29 +179,27 @@ class DeviceProfiler:
                 return 1e3 * took_s / count
             count = max(count + 1, round(count * min(10.0, self._effort.budget_s / took_s)))
 
-    def _crowding(self, draft: Profile, costs: Costs, sizes: Sequence[int]) -> list[dict[int, Curve]] | None:
-        """By how much a batch slows down among as many alike as run at once, by lane; None where only one may run."""
+    def _crowds(self, draft: Profile, sizes: Sequence[int]) -> Crowds | None:
+        """As many alike as run at once, by lane and size; None where only one may run."""
         if not self._at_once.counts:
             return None
         crowds = Crowds(
-            self._driven, draft, costs, cycles=self._effort.cycles, launches=self._effort.launches, clock=self._clock
+            self._driven, draft, cycles=self._effort.cycles, launches=self._effort.launches, clock=self._clock
         )
         for lane, size, count in product(range(len(self._limits.lanes)), sizes, self._at_once.counts):
             self._progress(
                 f"running several at once through the driver, {lane_name(self._limits, lane)}batch {size}, {count} at once"
             )
             crowds.add(lane, size, count)
-        return crowds.slowdowns()
+        return crowds
 
-    def _time_costs(self, draft: Profile) -> Costs:
-        """What a launch, a boundary, and a row that is transferred or copied cost, through the driver of a real run."""
-        self._progress("timing launches, boundaries and copies")
-        place = Place(0, 0, 1)
-        direct_ns = draft.span_ns(0, self._limits.last_stage, 1, 0)
+    def _host_turns(self, draft: Profile) -> list[_Turn]:
+        """What tells the host's costs, some times over, through the driver of a real run."""
+        self._progress("timing launches and boundaries")
         most = self._limits.max_batch
         one_by_one = Normal(FillOrWait(1, 0, 1))
         full = Normal(FillOrWait(most, 0, 1))
-        turns = [
+        return [
             _Turn(
                 self._driven.queued(draft, one_by_one, 1, self._effort.queries),
                 self._driven.queued(draft, OneByOne(), 1, self._effort.queries),
@@ -201,6 +208,13 @@ class DeviceProfiler:
             )
             for _ in range(_TURNS)
         ]
+
+    def _costs_of(self, turns: Sequence[_Turn], draft: Profile) -> Costs:
+        """What a launch, a boundary, and a row that is transferred or copied cost."""
+        self._progress("timing copies")
+        place = Place(0, 0, 1)
+        direct_ns = draft.span_ns(0, self._limits.last_stage, 1, 0)
+        most = self._limits.max_batch
         one, steps, of_full, lone_ns = min(turns, key=lambda turn: turn.one.queueing_ns + turn.steps.queueing_ns)
         boundaries, further = max(1, self._limits.last_stage), max(1, most - 1)
         # Each further row keeps the thread, and then the line to the device.

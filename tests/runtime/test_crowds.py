@@ -41,6 +41,22 @@ def test_a_crowd_is_that_of_the_turn_in_which_the_host_was_fastest_whatever_came
     assert set(believed) == {6e8}  # the longest, and yet the host was fastest
 
 
+def test_no_crowd_follows_one_that_is_far_heavier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock that is told right behind a heavy one may still be its."""
+    sizes: list[tuple[int, int]] = []
+
+    def crowded(
+        self: Driven, draft: Profile, policy: Policy, batch: int, arrivals_ns: Sequence[int], lane: int = 0
+    ) -> Crowded:
+        sizes.append((batch, lane))
+        return Crowded(1.0, 1.0)
+
+    monkeypatch.setattr(Driven, "queued", lambda *_: Queue(1e6, 20_000, 10_000))
+    monkeypatch.setattr(Driven, "crowded", crowded)
+    profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2, lanes=(4, 8)))
+    assert sizes == [(4, 1), (4, 0), (2, 1), (2, 0), (1, 1), (1, 0)] * 3
+
+
 @pytest.mark.parametrize(("queueing_ns", "host_ns"), [(5_000.0, 10_000), (10_000.0, 20_000), (30_000.0, 60_000)])
 def test_what_the_host_adds_to_a_crowd_goes_by_its_pace_there(
     queueing_ns: float, host_ns: int, monkeypatch: pytest.MonkeyPatch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import cycle
+from itertools import cycle, groupby
 
 import pytest
 
@@ -14,7 +14,7 @@ from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceProfiler, finer_sizes
-from dvabatch.runtime.driven import Driven, Queue
+from dvabatch.runtime.driven import Crowded, Driven, Queue
 from tests.runtime import profiled as profiling_rig
 from tests.runtime.profiled import MAX_BATCH, STAGES, profiled
 
@@ -95,8 +95,8 @@ def test_the_clock_at_which_stages_were_timed_is_there_if_it_is_always_known(
 
 
 def test_costs_are_those_of_the_turn_in_which_the_host_was_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
-    ones, steps = (9, 14, 10, 13, 12, 11), (25, 13, 15, 16, 18, 17)  # us of queueing, by turns
-    turns, lone = iter(zip(ones, steps, strict=True)), iter(range(6))
+    ones, steps = (9, 14, 10, 13), (25, 13, 15, 16)  # us of queueing, by turns
+    turns, lone = iter(zip(ones, steps, strict=True)), iter(range(4))
     taken: list[float] = []
 
     def queued(
@@ -123,6 +123,33 @@ def test_costs_are_those_of_the_turn_in_which_the_host_was_fastest(monkeypatch: 
     assert (costs.launch_busy_ns_per_row, costs.transfer_ns_per_row) == (50_000, 30_000)
     assert costs.launch_ns == 100_000 - 30_000
     assert costs.wake_ns == 7_002
+
+
+def test_the_host_is_asked_again_after_each_turn_of_the_crowds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow spell may last as long as all turns of one instant."""
+    did: list[str] = []
+
+    def queued(
+        self: Driven, draft: Profile, policy: Policy, batch: int, count: int, at_once: int = 1, lane: int = 0
+    ) -> Queue:
+        if at_once > 1:
+            return Queue(1e6, 0.0, 0.0)
+        if batch == 1 and isinstance(policy, Normal):
+            did.append("host")
+        queueing_ns = 7_000.0 if did.count("host") == 15 else 9_000.0
+        return Queue(5e9, 2 * queueing_ns, queueing_ns)
+
+    def crowded(*_: object) -> Crowded:
+        did.append("crowd")
+        return Crowded(9_000.0, 1e6)
+
+    monkeypatch.setattr(Driven, "queued", queued)
+    monkeypatch.setattr(Driven, "crowded", crowded)
+    monkeypatch.setattr(Driven, "lone_ns", lambda *_: 5e9)
+    costs = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2))[0].profile.costs
+    assert [what for what, _ in groupby(did)] == ["host", "crowd"] * 3 + ["host"]
+    assert did.count("host") == 16
+    assert costs.queueing_ns == 7_000
 
 
 def test_one_executor_has_the_device_to_itself() -> None:
