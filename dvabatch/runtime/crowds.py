@@ -64,8 +64,8 @@ class Crowds:
     def take_turn(self) -> None:
         """Measures each of them once more, but for those that last.
 
-        What is heavy for the device lowers its clock, and what is told of the clock comes late: so the heavy ones come first, and
-        none follows one that is far heavier.
+        What is heavy for the device lowers its clock, and what is told of the clock comes late: so the heavy ones come first,
+        and none follows one that is far heavier.
         """
         again = bool(self._usual)
         for crowd in sorted(self._crowds, key=lambda crowd: (crowd.size, crowd.lane, crowd.most), reverse=True):

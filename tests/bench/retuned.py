@@ -1,7 +1,8 @@
 """`python -m tests.bench.retuned results/NAME`: what today's AUTO would make of a run, by the profile in its report.
 
 Every run of the report is simulated once more, on the same schedule, and AUTO a second time, with settings that are tuned anew:
-against the best plain setting of the report at each load.
+against the best plain setting of the report at each load. On a GPU, both of that are simulated at the pace that the host had in
+each run; and then the runs once more at that of the profile, as if all had had the same host.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ class Retuned:
     measured: float
     simulated: float
     anew: float
+    one_host: float
 
     @property
     def line(self) -> str:
         told = f"measured {self.measured:.3f}, simulated {self.simulated:.3f}, tuned anew {self.anew:.3f}"
-        return f"{self.utilization:4.0%}  AUTO over the best plain setting: {told}"
+        return f"{self.utilization:4.0%}  AUTO over the best plain setting: {told}, all on one host {self.one_host:.3f}"
 
 
 def retuned(
@@ -51,10 +53,12 @@ def retuned(
         for run in runs
         if run["policy"]["scheduler_type"] == "AUTO"
     ]
-    measured, simulated, new = (
+    unhurried = [{**run, "queueing_us": None} for run in runs]
+    measured, simulated, new, one_host = (
         _means(report, [(run, run["response_ms"]) for run in runs]),
         _means(report, again({**report, "runs": runs}, profile)),
         _means(report, again({**report, "runs": anew}, profile)),
+        _means(report, again({**report, "runs": unhurried}, profile)),
     )
     for utilization in sorted(simulated):
         found, before, after = measured[utilization], simulated[utilization], new[utilization]
@@ -63,6 +67,7 @@ def retuned(
             found["policy"] / found["swept"],
             before["policy"] / before["swept"],
             after["policy"] / before["swept"],
+            one_host[utilization]["policy"] / one_host[utilization]["swept"],
         )
 
 

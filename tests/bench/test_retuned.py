@@ -25,10 +25,19 @@ def test_settings_tuned_anew_are_held_against_those_of_the_run(tmp_path: Path) -
     sets = [word for change in changes for word in ("--set", change)]
     assert dvabatch("simulate", "resnet_152_table.json", "--quick", *sets, "-o", tmp_path).code in (0, 4)
     report = report_of(tmp_path)
+    # As if launches were queued by a host, which was slow for the plain settings.
+    report["profile"] |= {"launch_us": 200.0, "launch_busy_us": 200.0, "queueing_us": 100.0, "one_host": True}
+    report["profile"]["launch_busy_us_per_row"] = 0.0
+    for run in report["runs"]:
+        run["queueing_us"] = {"pace": 2.0 if run["role"] == "swept" else 1.0}
+    hosted = list(retuned(report, LITTLE))
+    assert all(each.simulated < each.one_host for each in hosted)
+    report = report_of(tmp_path)
     low, high = retuned(report, LITTLE)
     assert (low.utilization, high.utilization) == (0.3, 0.7)
     for each in (low, high):
         assert each.simulated == pytest.approx(each.measured, rel=1e-3)  # on the profile that it was simulated on
+        assert each.one_host == each.simulated
     assert high.measured > 10
     assert 0.5 < high.anew < 1.5
     assert high.line.startswith(f" 70%  AUTO over the best plain setting: measured {high.measured:.3f}, simulated ")
