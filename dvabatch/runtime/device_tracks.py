@@ -1,9 +1,10 @@
 """Tracks of a device: streams with their executors, and the launches that are in flight on them.
 
 What is on one stream runs in order, so all executors of a track share one arena: no two stages work in it at once. There is a
-track for each buffer set. A launch takes a free one, or that of the launch which it is queued behind; where all are taken,
-that with the fewest before it. Tracks are taken by the place of the batch where possible, so that the same rows meet the same
-executors: graphs have both baked in.
+track for each buffer set, and some behind them that belong to none. A launch takes that of its set, where the same rows meet
+the same executors (graphs have both baked in), or that of the launch which it is queued behind. Where its own is taken, it
+takes a free one, the last first: the first ones belong to sets whose next batch will want them. Where all are taken, that with
+the fewest before it.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Tracks:
         home = self.at(launch.place.buffer_set)
         if not home.flights:
             return home
-        idle = next((track for track in self._tracks if not track.flights), None)
+        idle = next((track for track in reversed(self._tracks) if not track.flights), None)
         if idle is not None:
             return idle
         sound = [track for track in self._tracks if track not in self._hung]
