@@ -11,7 +11,7 @@ MACHINE := $(filter-out %/__init__.py %/query.py %/events.py %/commands.py %/ope
   $(wildcard dvabatch/batching/*.py dvabatch/batching/policies/*.py))
 DRIVER := engines/cuda.py $(filter-out %/device_faults.py %/device_model.py %/device_profiling.py,\
   $(wildcard dvabatch/runtime/device_*.py)) \
-  $(addprefix dvabatch/runtime/,arrivals.py driver.py graphs.py journal.py polling.py rehearsal.py threaded.py watchdog.py)
+  $(addprefix dvabatch/runtime/,arrivals.py driver.py graphs.py host_pace.py journal.py polling.py rehearsal.py threaded.py watchdog.py)
 
 .PHONY: help install install-test chromium demo figures reproduce check test lint types unit fast slow compile bench docs lock clean
 

@@ -63,10 +63,13 @@ class SimulatedBed:
         device_pace: Callable[[int], float] | None = None,
         host_pace: float = 1.0,
         clock_mhz: float | None = None,
+        *,
+        host_heard: bool = True,
     ) -> Result:
         """With `pace`, everything takes that many times as long, with `device_pace` what the device does, with `disturbance`
         launches beside each other do, and with `host_pace` what the host does for a device; with `clock_mhz` the device keeps
-        that clock, where the profile knows its own. Nobody tells the machine of any of it: as on a real host."""
+        that clock, where the profile knows its own. As in a real run the machine hears of the host's pace (unless
+        `host_heard` is False), and of nothing else."""
         machine = _machine(self._config, self._profile, contender)
         recorder = None if trace is None else Recorder(machine, trace)
         faults = faults_of(self._config, schedule.seed)
@@ -81,6 +84,7 @@ class SimulatedBed:
             faults=faults,
             pace=device_pace or pace,
             of_device_alone=device_pace is not None,
+            host_pace=host_pace if host_heard else 1.0,
         )
         journal = driver.run(
             schedule.arrivals_ns, schedule.lengths, deadline_ns(self._config), self._config.load.max_concurrency
@@ -101,6 +105,7 @@ class _Served(NamedTuple):
     observer: JournalObserver
     befell: Mapping[str, Any] | None
     anchor_ns: int  # its instant 0
+    heard: float | None  # what the machine heard last of its host's pace
 
 
 class RealBed:
@@ -138,13 +143,13 @@ class RealBed:
         self._site.settle()
         before = None if self._watch is None else self._watch.look()
         lone = LoneLaunches(self._profile) if twin else None
-        machine, observer, befell, anchor_ns = self._serve(contender, schedule, trace, lone)
+        machine, observer, befell, anchor_ns, heard = self._serve(contender, schedule, trace, lone)
         disturbed_after = None if disturbed_before is None else self._site.disturbance()
         gpu = None if self._watch is None or before is None else self._watch.compare(before)
         if gpu is not None and self._clock_notes is not None:
             note_clocks(gpu, self._clock_notes.by_tenth(anchor_ns, anchor_ns + round(schedule.duration_s * 1e9)))
         graphs = self._site.facts() or None
-        queueing_us = None if graphs is None else queueing_us_of(observer.journal, self._profile)
+        queueing_us = None if graphs is None else {**queueing_us_of(observer.journal, self._profile), "heard": heard}
         lengths = schedule.lengths
         tally = Tally(self._tolerance)
         answered = [query_id for query_id in self._candidates(schedule) if query_id in observer.answers]
@@ -209,7 +214,8 @@ class RealBed:
             journal.held_back(held.held)
         observer.journal.busy_ns = driver.busy_ns
         observer.journal.span_ns = max(observer.journal.done_ns, default=0)
-        return _Served(machine, observer, fault_facts(faults, driver.given_up), driver.anchor_ns)
+        heard = None if driver.host_pace is None else round(driver.host_pace, 4)
+        return _Served(machine, observer, fault_facts(faults, driver.given_up), driver.anchor_ns, heard)
 
     def _drive(
         self,

@@ -63,6 +63,13 @@ class DeviceLost:
 
 
 @dataclass(frozen=True, slots=True)
+class HostPaced:
+    """From now on what the host does for launches takes so many percent of what it took while the profile was measured."""
+
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """The instant asked for by `WakeAt` has come. Harmless if it is stale."""
 
@@ -73,6 +80,7 @@ Event: TypeAlias = (
     | ExecutorAdded
     | ExecutorLost
     | DeviceLost
+    | HostPaced
     | QueryArrived
     | QueryCancelled
     | TimerFired
@@ -86,9 +94,10 @@ _RANK: dict[type, int] = {
     ExecutorAdded: 1,
     ExecutorLost: 2,
     DeviceLost: 3,
-    QueryArrived: 4,
-    QueryCancelled: 5,
-    TimerFired: 6,
+    HostPaced: 4,
+    QueryArrived: 5,
+    QueryCancelled: 6,
+    TimerFired: 7,
 }
 
 

@@ -32,13 +32,14 @@ class Ledger:
     """Everything the machine knows at `now_ns`."""
 
     __slots__ = (
-        "_bound_for", "_pace", "batch_by_id", "executors", "followers", "idle", "idle_through", "last_end_ns", "launches",
-        "limits", "next_batch_id", "next_launch_id", "now_ns", "profile", "ready_batches", "sets", "waiting",
+        "_bound_for", "_pace", "batch_by_id", "costs", "executors", "followers", "idle", "idle_through", "last_end_ns",
+        "launches", "limits", "next_batch_id", "next_launch_id", "now_ns", "profile", "ready_batches", "sets", "waiting",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, profile: Profile) -> None:
         self.limits = limits
         self.profile = profile
+        self.costs = profile.costs
         self.now_ns = 0
         self.waiting = WaitingRoom(len(limits.lanes))
         self._pace = Pace(profile, limits.max_batch, self.waiting.arrived)
@@ -54,6 +55,10 @@ class Ledger:
         self.last_end_ns = -1
         self.next_batch_id = 0
         self.next_launch_id = 0
+
+    def host_paced(self, percent: int) -> None:
+        """What the host does takes so many percent of what the profile says."""
+        self.costs = self.profile.costs.at_pace(percent / 100)
 
     # What policies see --------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from dvabatch.batching.events import (
     Event,
     ExecutorAdded,
     ExecutorLost,
+    HostPaced,
     LaunchFailed,
     LaunchFinished,
     QueryArrived,
@@ -43,6 +44,7 @@ from dvabatch.batching.states import BatchEvent, BatchState
 from dvabatch.batching.view import View
 
 _MANY: Final = 256
+_SLOWEST_PERCENT: Final = 1_000_000
 _COMPLETED: Final = BatchEvent.COMPLETED
 
 
@@ -197,6 +199,10 @@ class Machine:
             self._executor_added(event)
         elif isinstance(event, ExecutorLost):
             self._executor_lost(event)
+        elif isinstance(event, HostPaced):
+            if not 1 <= event.percent <= _SLOWEST_PERCENT:
+                raise EventError(f"{event}: wanted from 1 to {_SLOWEST_PERCENT} percent")
+            self.ledger.host_paced(event.percent)
         elif isinstance(event, DeviceLost):
             self._die(f"device lost: {event.reason}")
             for launch in tuple(self.ledger.launches.values()):

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from dvabatch.batching.costs import Costs
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.place import Place
 from dvabatch.batching.profile import Profile
@@ -103,6 +104,10 @@ class View(Protocol):
     def limits(self) -> Limits: ...
     @property
     def profile(self) -> Profile: ...
+    @property
+    def costs(self) -> Costs:
+        """What lies between stages: the profile's, at the pace that the host has now, as far as it was heard of."""
+
     @property
     def waiting(self) -> WaitingView: ...
     def utilization(self) -> float:

@@ -20,6 +20,7 @@ from dvabatch.batching.machine import Machine
 from dvabatch.batching.place import Place
 from dvabatch.batching.query import Query
 from dvabatch.runtime.faults import Faults
+from dvabatch.runtime.host_pace import HostPace
 from dvabatch.runtime.instants import NEVER
 from dvabatch.runtime.journal import Outcome
 from dvabatch.runtime.shapes import Layout
@@ -114,6 +115,8 @@ class Driver(ABC, Generic[_S]):
         self._last_launch: dict[int, Launch] = {}  # launches that end at the last stage, by batch: where answers lie
         self._closing = False
         self._running_since_ns: int | None = None
+        costs = machine.profile.costs
+        self._host = None if costs.queueing_ns is None else HostPace(costs, machine.limits.last_stage)
         self.busy_ns = 0  # time with at least one launch in flight
 
     @property
@@ -124,6 +127,12 @@ class Driver(ABC, Generic[_S]):
     def now_ns(self) -> int:
         """The time since the run's instant 0, for any thread."""
         return self._clock() - self._anchor_ns
+
+    @property
+    def host_pace(self) -> float | None:
+        """How many times as long launches take the host as while the profile was measured, as the machine heard last; None
+        where the profile does not say what they took then."""
+        return None if self._host is None else self._host.told
 
     @property
     def given_up(self) -> int:
@@ -231,6 +240,8 @@ class Driver(ABC, Generic[_S]):
             self._bell.acquire(timeout=longest_ns / _NS_PER_S)
 
     def _decide(self, starter: _S, events: list[Event], now_ns: int) -> None:
+        if self._host is not None and (news := self._host.news()) is not None:
+            events.append(news)
         began_ns = self._clock()
         commands = self._machine.handle(events, now_ns)
         took_ns = self._clock() - began_ns
@@ -260,9 +271,13 @@ class Driver(ABC, Generic[_S]):
                 self._last_launch[command.id] = command
             began_ns = self._clock()
             starter.start(command)
-            observer.queued(command, self._clock() - began_ns, idle=self._running_since_ns is None)
-            if self._running_since_ns is None:
+            took_ns = self._clock() - began_ns
+            idle = self._running_since_ns is None
+            observer.queued(command, took_ns, idle=idle)
+            if idle:
                 self._running_since_ns = now_ns
+            elif self._host is not None:
+                self._host.note(command, took_ns)
         elif type(command) is Deliver:
             self._deliver(command)
         elif type(command) is Copy:

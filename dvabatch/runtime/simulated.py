@@ -10,7 +10,7 @@ import numpy as np
 
 from dvabatch.batching.commands import Command, Copy, Deliver, Fail, Forget, Launch, Reject
 from dvabatch.batching.errors import LawError, ProfileError
-from dvabatch.batching.events import Event, LaunchFailed, LaunchFinished, QueryArrived, TimerFired
+from dvabatch.batching.events import Event, HostPaced, LaunchFailed, LaunchFinished, QueryArrived, TimerFired
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
 from dvabatch.batching.query import Query
@@ -46,10 +46,12 @@ class SimulatedDriver:
         faults: Faults | None = None,
         pace: Callable[[int], float] | None = None,
         of_device_alone: bool = False,
+        host_pace: float = 1.0,
     ) -> None:
         """`profile` is what things cost, where that is not what the machine takes them to cost; a launch that starts at an
-        instant takes `pace` of it times as long, or, `of_device_alone`, what the device does of it. It is given up after
-        `timeout_ns`; where nobody says, never, or with `faults` after `usual_timeout_ns`."""
+        instant takes `pace` of it times as long, or, `of_device_alone`, what the device does of it. The machine hears at once
+        of the host's pace. A launch is given up after `timeout_ns`; where nobody says, never, or with `faults` after
+        `usual_timeout_ns`."""
         self._machine = machine
         self._profile = profile or machine.profile
         self._listener = listener
@@ -70,6 +72,7 @@ class SimulatedDriver:
         self._pace = pace
         self._of_device_alone = of_device_alone
         self._ended = 0  # queries, however that went
+        self._news: list[Event] = [] if host_pace == 1.0 else [HostPaced(max(1, round(100 * host_pace)))]
         self._faults = faults
         if timeout_ns is None and faults is not None:
             timeout_ns = usual_timeout_ns(machine.profile, machine.limits.max_batch)
@@ -140,6 +143,9 @@ class SimulatedDriver:
                 self._befall(watchdog, events, now_ns)
             if not events:
                 continue  # a launch went from one stage to the next
+            if self._news:
+                events += self._news
+                self._news = []
             commands = machine.handle(events, now_ns)
             if self._listener is not None:
                 self._listener.record(now_ns, events, commands)

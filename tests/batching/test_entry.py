@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from dvabatch.batching.commands import Launch
-from dvabatch.batching.events import LaunchFinished, QueryArrived, TimerFired
+from dvabatch.batching.events import HostPaced, LaunchFinished, QueryArrived, TimerFired
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.operations import Operation
@@ -162,6 +162,20 @@ def test_a_device_that_had_gone_to_rest_begins_when_it_is_awake() -> None:
         machine.handle([TimerFired()], machine.wake_ns)
         machine.handle([LaunchFinished(number)], begin_ns + 3 * MS)
         machine.handle([LaunchFinished(number + 1)], begin_ns + 5 * MS)
+
+
+def test_where_the_host_takes_longer_the_next_batch_is_opened_as_much_sooner() -> None:
+    table = flat(2).to_table() | {"launch_us": 100, "launch_busy_us": 80, "transfer_us_per_row": 100}
+    policy = Auto((Setting(1.0, JustInTime(FillOrWait(8, 0, 2)), in_room=False, catching_up=False),))
+    machine = Machine(Limits(2, 8, 4, 4), Profile.from_table(table), policy, debug=True)
+    machine.handle([QueryArrived(Query(0, 0))], 0)
+    machine.handle([QueryArrived(Query(1, MS))], MS)
+    machine.handle([TimerFired()], 2 * MS)
+    machine.handle([LaunchFinished(0)], 3 * MS)
+    machine.handle([QueryArrived(Query(2, 4 * MS))], 4 * MS)
+    assert machine.wake_ns == 5 * MS - 200_000
+    machine.handle([HostPaced(300)], 4 * MS + 1)
+    assert machine.wake_ns == 5 * MS - 200_000 - 2 * 80_000
 
 
 @pytest.mark.parametrize("instances", [1, 3])

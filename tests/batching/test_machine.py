@@ -13,6 +13,7 @@ from dvabatch.batching.events import (
     Event,
     ExecutorAdded,
     ExecutorLost,
+    HostPaced,
     LaunchFailed,
     LaunchFinished,
     QueryArrived,
@@ -258,6 +259,22 @@ def test_a_successor_in_the_same_instant_saves_a_stage_from_running_dry() -> Non
 def test_a_successor_under_another_index_than_the_next_is_refused(at: int, index: int) -> None:
     with pytest.raises(EventError, match="its next index"):
         Stage(executors=2).call([ExecutorAdded(at, index)])
+
+
+def test_what_the_host_costs_goes_by_the_pace_that_was_heard_of() -> None:
+    machine = Stage().machine
+    costs = machine.ledger.costs
+    assert costs is machine.profile.costs
+    machine.handle([HostPaced(250)], 1)
+    assert machine.ledger.costs == costs.at_pace(2.5)
+    machine.handle([HostPaced(100)], 1)
+    assert machine.ledger.costs == costs
+
+
+@pytest.mark.parametrize("percent", [0, -100, 1_000_001])
+def test_a_pace_that_no_host_has_is_refused(percent: int) -> None:
+    with pytest.raises(EventError, match="wanted from 1 to 1000000 percent"):
+        Stage().call([HostPaced(percent)])
 
 
 def test_the_instant_of_the_end_is_that_of_the_first_loss() -> None:

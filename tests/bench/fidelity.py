@@ -149,6 +149,7 @@ def again(
             device_pace=pace,
             host_pace=host_pace(run, profile.costs),
             clock_mhz=None if clocked is None else most_mhz,
+            host_heard="heard" in (run.get("queueing_us") or {}),
         )
         yield run, summarise(result.measured)["response_ms"]
 

@@ -112,6 +112,21 @@ def test_a_device_at_another_clock_than_its_profile_is_simulated_so_and_its_mach
     assert fast < normal < slow
 
 
+def test_a_machine_hears_of_its_host_only_if_that_of_the_run_did(tmp_path: Path) -> None:
+    changes = ("load.utilization=[0.6]", "load.seeds=[1]", "load.num_requests=400", "baselines=[]")
+    settings = [{"instances": 1, "max_batch_size": 8, "max_queue_delay_microseconds": 0, "ahead": True, "up_to": 9.0}]
+    policies = json.dumps([{"scheduler_type": "AUTO", "settings": settings}])
+    sets = [word for change in (*changes, f"policies={policies}") for word in ("--set", change)]
+    assert dvabatch("simulate", "resnet_152_table.json", *sets, "-o", tmp_path).code == 0
+    report = report_of(tmp_path)
+    report["profile"] |= {"launch_us": 300.0, "launch_busy_us": 300.0, "queueing_us": 100.0, "one_host": True}
+    (run,) = report["runs"]
+    run["queueing_us"] = {"pace": 2.5}
+    deaf = next(ratios(report)).mean
+    run["queueing_us"]["heard"] = 2.4
+    assert next(ratios(report)).mean < 0.97 * deaf
+
+
 def test_a_slower_device_may_be_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changes = ("load.utilization=[0.3,0.95]", "load.seeds=[1]", "load.num_requests=400", "baselines=[]")
     sets = [word for change in (*changes, 'policies=[{"scheduler_type":"NORMAL"}]') for word in ("--set", change)]

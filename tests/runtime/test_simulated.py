@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
+from dvabatch.batching.events import Event, HostPaced
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine, Policy
 from dvabatch.batching.policies.catching_up import CatchingUp
@@ -82,6 +84,21 @@ def test_a_pace_of_the_device_alone_leaves_host_and_line_as_they_are() -> None:
     machine = Machine(Limits(2, 4), profile, Normal(FillOrWait(1, 0, 1)))
     driver = SimulatedDriver(machine, pace=lambda _: 1.5, of_device_alone=True)
     assert list(driver.run([0]).done_ns) == [3 * MS + 170_000]
+
+
+def test_the_machine_hears_of_the_host_s_pace_with_what_happens_first() -> None:
+    profile = Profile.from_table({"stages": STAGES, "launch_us": 100})
+    machine = Machine(Limits(2, 4), profile, Normal(FillOrWait(1, 0, 1)))
+    heard: list[Event] = []
+
+    class Listening:
+        def record(self, now_ns: int, events: Sequence[Event], *others: object) -> None:
+            heard.extend(event for event in events if isinstance(event, HostPaced))
+
+    driver = SimulatedDriver(machine, Listening(), profile.at_pace(1.404), host_pace=1.404)
+    assert list(driver.run([0, 9 * MS]).done_ns) == [2 * MS + 140_400, 11 * MS + 140_400]
+    assert heard == [HostPaced(140)]
+    assert machine.ledger.costs.launch_ns == 140_000
 
 
 def test_another_speed_is_nothing_that_the_machine_knows() -> None:

@@ -13,6 +13,7 @@ from dvabatch.batching.events import (
     DeviceLost,
     Event,
     ExecutorLost,
+    HostPaced,
     LaunchFailed,
     LaunchFinished,
     QueryArrived,
@@ -39,6 +40,7 @@ EVENTS: list[Event] = [
     LaunchFailed(6, 'it\'s "hot" — 100 %'),
     ExecutorLost(1, 2, "gone"),
     DeviceLost("gone"),
+    HostPaced(140),
     TimerFired(),
 ]
 

@@ -98,7 +98,8 @@ class JustInTime:
     pause. Opened any sooner, a batch would leave behind who comes meanwhile, and slow down the one that runs.
 
     When a batch should end is reckoned from the profile, and from the end of the one before it: where a device takes longer
-    than its profile says, each batch is opened too soon by that, and none by more than the one before it.
+    than its profile says, each batch is opened too soon by that, and none by more than the one before it. What a launch takes
+    goes by the host's pace.
     """
 
     entry: FillOrWait
@@ -126,7 +127,7 @@ class JustInTime:
         for batch in view.batches:
             launch_ns = batch.first_launch_ns
             if launch_ns is not None:
-                wake_ns = view.profile.costs.wake_ns if launch_ns > view.last_end_ns else 0
+                wake_ns = view.costs.wake_ns if launch_ns > view.last_end_ns else 0
                 began_ns = max(launch_ns + wake_ns + _before_ns(view, batch.size), view.last_end_ns)
                 ends_ns = began_ns + view.profile.span_ns(0, view.limits.last_stage, batch.size, batch.lane)
         return ends_ns
@@ -134,5 +135,5 @@ class JustInTime:
 
 def _before_ns(view: View, rows: int) -> int:
     """What passes from the launch of so many rows until the device begins with them, where it has not gone to rest."""
-    costs = view.profile.costs
+    costs = view.costs
     return costs.host_ns(0, rows) + costs.transfer_ns(0, rows)
