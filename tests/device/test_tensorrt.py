@@ -69,6 +69,7 @@ def test_a_stage_that_fails_fails_its_own_queries_and_no_answer_is_wrong(tmp_pat
         assert counts["failed"] + counts["completed"] == counts["offered"]
         assert run["faults"]["injected"]["fail"] > 0
         assert run["correctness"]["passed"]
+        assert run["queueing_us"]["heard"] > 0
 
 
 def test_a_second_build_is_found_in_the_cache(tmp_path: Path) -> None:

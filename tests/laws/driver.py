@@ -13,6 +13,7 @@ from dvabatch.batching.events import (
     Event,
     ExecutorAdded,
     ExecutorLost,
+    HostPaced,
     LaunchFailed,
     LaunchFinished,
     QueryArrived,
@@ -30,7 +31,7 @@ from tests.laws.watched import WatchedPolicy
 
 _MOST_CALLS = 2_000
 # How things of one instant follow each other: ends, then losses, then what comes from outside.
-_ENDS, _LOST, _GONE, _ARRIVES, _CANCELLED, _STALE = range(6)
+_ENDS, _LOST, _GONE, _ARRIVES, _CANCELLED, _STALE, _PACED = range(7)
 
 
 class LawDriver:
@@ -65,6 +66,8 @@ class LawDriver:
             self._plan(at_ns, _LOST, stage, index)
         for at_ns in scenario.stale_timers:
             self._plan(at_ns, _STALE)
+        for at_ns, percent in scenario.host_paces:
+            self._plan(at_ns, _PACED, percent)
         if scenario.device_lost_ns is not None:
             self._plan(scenario.device_lost_ns, _GONE)
         while self._agenda or self._wake_ns is not None:
@@ -120,6 +123,8 @@ class LawDriver:
             return [QueryCancelled(facts[0])]
         if kind == _STALE:
             return [TimerFired()]
+        if kind == _PACED:
+            return [HostPaced(facts[0])]
         if kind == _GONE:
             self._dead = self._gone = True
             self._lost = books.open() - self._answers

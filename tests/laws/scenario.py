@@ -25,6 +25,7 @@ class Scenario:
     fail_every: int = 0
     late_every: int = 0  # of the launches that were lost, which are heard of after all
     stale_timers: tuple[int, ...] = ()
+    host_paces: tuple[tuple[int, int], ...] = ()  # (instant, percent)
     jitter: int = 0  # ticks by which a launch may take longer than the table says
     shuffle_seed: int | None = None  # None: events of an instant in the order of happening
     one_by_one: bool = False  # an instant's events in calls of their own, in the order in which they happened

@@ -145,6 +145,7 @@ def scenarios(draw: st.DrawFn, *, faults: bool = True) -> Scenario:
         shuffle_seed=draw(st.sampled_from([None, 1, 2])),
         one_by_one=draw(st.booleans()),
         stale_timers=tuple(draw(st.lists(instants, max_size=3))),
+        host_paces=tuple(draw(st.lists(st.tuples(instants, st.integers(1, 800)), max_size=2))),
     )
     if not faults:
         return quiet
@@ -162,6 +163,7 @@ def scenarios(draw: st.DrawFn, *, faults: bool = True) -> Scenario:
         fail_every=draw(st.sampled_from([0, 0, 2, 3, 7])),
         late_every=draw(st.sampled_from([0, 1, 2])),
         stale_timers=quiet.stale_timers,
+        host_paces=quiet.host_paces,
         jitter=quiet.jitter,
         shuffle_seed=quiet.shuffle_seed,
         one_by_one=quiet.one_by_one,

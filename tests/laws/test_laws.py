@@ -124,7 +124,7 @@ def test_the_scenarios_reach_what_the_laws_are_about() -> None:
         seen["dropped"] += any("no longer" in why for why in books.why.values())
         seen["three parts"] += policy.most_parts > 2
         seen["the maximum"] += 1 < scenario.limits.max_batch == max(books.batch_sizes, default=0)
-        for word in ("Copy", "LaunchFailed", "ExecutorAdded", "ExecutorLost", "DeviceLost"):
+        for word in ("Copy", "LaunchFailed", "ExecutorAdded", "ExecutorLost", "DeviceLost", "HostPaced"):
             seen[word] += f'["{word}"' in trace
         last = scenario.limits.stages - 1
         split_stages.update(
@@ -135,7 +135,7 @@ def test_the_scenarios_reach_what_the_laws_are_about() -> None:
     wanted = {
         "New", "Stretch", "Merge", "Split", "Hold", "Advance", "behind", "Copy", "three parts", "the maximum",
         "delivered", "failed", "rejected", "forgotten", "LaunchFailed", "ExecutorAdded", "ExecutorLost", "DeviceLost",
-        "dropped",
+        "HostPaced", "dropped",
     }  # fmt: skip
     assert not {what for what in wanted if not seen[what]}
     assert split_stages == {"first", "last"}

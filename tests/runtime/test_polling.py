@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -181,6 +182,21 @@ def test_rows_that_move_between_sets_are_there_before_they_are_read(
     polled = tokens(Scripted(script), device=FakeDevice(seed)).pull([0] * queries)
     all_right(polled, queries)
     assert polled.journal.bytes_copied > 0
+
+
+@pytest.mark.parametrize(("queueing_us", "slower"), [(0.001, True), (1e6, False)])
+def test_the_machine_hears_what_launches_take_the_host(queueing_us: float, *, slower: bool) -> None:
+    run = tokens(POLICIES["NORMAL"])
+    known = {"launch_us": 9.0, "queueing_us": queueing_us, "launch_busy_us_per_row": 0.0}
+    run.profile = Profile.from_table({**run.profile.to_table(), **known})
+    polled = run.pull(arrivals(400))
+    all_right(polled, 400)
+    percents = [int(told) for told in re.findall(r'\["HostPaced",(\d+)\]', polled.trace)]
+    assert percents == sorted(percents, reverse=not slower)
+    assert (percents[0] > 109) == slower
+    assert polled.machine.ledger.costs == run.profile.costs.at_pace(percents[-1] / 100)
+    fresh = History(LIMITS, run.profile, run.policy)
+    assert len(list(retrace(io.StringIO(polled.trace), fresh))) == polled.trace.count("\n") - 1
 
 
 def test_graphs_are_used_again_and_change_no_answer() -> None:
