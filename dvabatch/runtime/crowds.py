@@ -68,12 +68,15 @@ class Crowds:
         and none follows one that is far heavier.
         """
         again = bool(self._usual)
-        for crowd in sorted(self._crowds, key=lambda crowd: (crowd.size, crowd.lane, crowd.most), reverse=True):
+        for crowd in sorted(self._crowds, key=self._weight, reverse=True):
             if not again or crowd.arrivals_ns[-1] < _LONG_NS:
                 began_ns = time.perf_counter_ns()
                 found = self._beside_each_other(crowd)
                 if crowd not in self._usual or found < self._usual[crowd][0]:
                     self._usual[crowd] = found, self._clock(began_ns, time.perf_counter_ns())
+
+    def _weight(self, crowd: _Crowd) -> float:
+        return crowd.most * self._draft.device_ns(crowd.size, crowd.lane)
 
     def slowdowns(self, costs: Costs) -> list[dict[int, Curve]]:
         """By lane and size, the slowdown by how many run at once, where launches cost so much."""

@@ -29,9 +29,9 @@ from dvabatch.runtime.driven import Driven, Queue
 from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
 from engines.base import Array
 
-# A host has slow spells, in which all that it does takes twice as long: what hangs on it is measured at several turns, some of
-# them a minute after others, and that counts in which the host was fastest, whatever came out. What launches and boundaries
-# cost are differences: all of one turn.
+# A host has slow spells, in which all that it does takes twice as long: what hangs on it is measured at several turns, and
+# again after each turn of the crowds, and that counts in which the host was fastest, whatever came out. What launches and
+# boundaries cost are differences: all of one turn.
 _TURNS = 4
 _TURNS_OF_CROWDS = 3
 
@@ -132,6 +132,8 @@ class DeviceProfiler:
                 self._progress("running several at once through the driver, all of them by turns")
                 crowds.take_turn()
                 turns += self._host_turns(draft)
+        else:
+            turns += self._host_turns(draft)
         costs = self._costs_of(turns, draft)
         profile = Profile(
             self._name, draft.lanes, curves, wholes, None, costs, slowdown, f"measured on {self._version}",

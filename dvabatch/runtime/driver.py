@@ -115,8 +115,7 @@ class Driver(ABC, Generic[_S]):
         self._last_launch: dict[int, Launch] = {}  # launches that end at the last stage, by batch: where answers lie
         self._closing = False
         self._running_since_ns: int | None = None
-        costs = machine.profile.costs
-        self._host = None if costs.queueing_ns is None else HostPace(costs, machine.limits.last_stage)
+        self._host: HostPace | None = None  # of a driver whose own thread queues launches
         self.busy_ns = 0  # time with at least one launch in flight
 
     @property
@@ -131,7 +130,7 @@ class Driver(ABC, Generic[_S]):
     @property
     def host_pace(self) -> float | None:
         """How many times as long launches take the host as while the profile was measured, as the machine heard last; None
-        where the profile does not say what they took then."""
+        where nobody knows."""
         return None if self._host is None else self._host.told
 
     @property

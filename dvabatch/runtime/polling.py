@@ -9,6 +9,7 @@ from typing import Protocol
 
 from dvabatch.batching.events import Event
 from dvabatch.runtime.driver import Arrivals, Driver, Starter
+from dvabatch.runtime.host_pace import HostPace
 from dvabatch.runtime.rehearsal import Rehearsal
 
 _LONGEST_WAIT_NS = 100_000_000  # an interrupt is noticed at least this soon
@@ -44,6 +45,8 @@ class PollingDriver(Driver[Pollable]):
         return 0 if self._rehearsal is None else self._rehearsal.queries
 
     def run(self, starter: Pollable, arrivals: Arrivals, *, until_closed: bool = False) -> None:
+        costs = self._machine.profile.costs
+        self._host = None if costs.queueing_ns is None else HostPace(costs, self._machine.limits.last_stage)
         if self.rehearses:
             rehearsal = self._rehearsal = Rehearsal(self._machine)
             for _ in range(_AT_FIRST):

@@ -67,8 +67,7 @@ def profile_in(report: Mapping[str, Any]) -> Profile:
 
     table: dict[str, Any] = {"name": report["name"], "one_host": bool(facts.get("one_host"))}
     table |= {cost: facts[cost] for cost in COSTS_US if facts.get(cost) is not None}
-    table |= {key: facts[key] for key in ("slowdown", "cores") if facts.get(key)}
-    table |= {key: facts[key] for key in ("sm_mhz",) if facts.get(key) is not None}
+    table |= {key: facts[key] for key in ("slowdown", "cores", "sm_mhz") if facts.get(key)}
     table |= part(None) if lanes == [None] else {"lanes": {str(lane): part(lane) for lane in lanes}}
     return Profile.from_table(table)
 

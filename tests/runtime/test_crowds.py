@@ -9,7 +9,10 @@ import pytest
 
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Policy
+from dvabatch.batching.place import Place
 from dvabatch.batching.profile import Profile
+from dvabatch.runtime.at_once import AtOnce
+from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceProfiler, finer_sizes
 from dvabatch.runtime.driven import Crowded, Driven, Queue
 from dvabatch.runtime.loops import Alike
@@ -51,10 +54,17 @@ def test_no_crowd_follows_one_that_is_far_heavier(monkeypatch: pytest.MonkeyPatc
         sizes.append((batch, lane))
         return Crowded(1.0, 1.0)
 
+    def repeated_ms(
+        self: DeviceProfiler, launcher: DeviceLauncher, first: int, last: int, place: Place, lane: int
+    ) -> float:
+        return place.rows * (1 + 2 * lane)
+
+    monkeypatch.setattr(DeviceProfiler, "_repeated_ms", repeated_ms)
+    monkeypatch.setattr(AtOnce, "_at_once_ms", lambda *_: 1e3)  # each fills the device
     monkeypatch.setattr(Driven, "queued", lambda *_: Queue(1e6, 20_000, 10_000))
     monkeypatch.setattr(Driven, "crowded", crowded)
     profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2, lanes=(4, 8)))
-    assert sizes == [(4, 1), (4, 0), (2, 1), (2, 0), (1, 1), (1, 0)] * 3
+    assert sizes == [(4, 1), (2, 1), (4, 0), (1, 1), (2, 0), (1, 0)] * 3
 
 
 @pytest.mark.parametrize(("queueing_ns", "host_ns"), [(5_000.0, 10_000), (10_000.0, 20_000), (30_000.0, 60_000)])
@@ -84,6 +94,7 @@ def alone_ns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return 1.0
 
     monkeypatch.setattr(DeviceProfiler, "_repeated_ms", lambda *_: 3.0)
+    monkeypatch.setattr(AtOnce, "_at_once_ms", lambda *_: 1e3)  # each fills the device
     monkeypatch.setattr(Driven, "queued", lambda *_: Queue(5e9, 20_000, 10_000))
     monkeypatch.setattr(Driven, "crowded", lambda *_: Crowded(10_000.0, 1e9))
     monkeypatch.setattr("dvabatch.runtime.crowds.slowdown_at_once", slowdown)
@@ -99,8 +110,8 @@ def test_a_lower_clock_beside_others_is_no_slowdown(alone_ns: list[int]) -> None
 
 def test_a_curve_of_which_one_crowd_s_clock_is_not_known_is_told_at_none(alone_ns: list[int]) -> None:
     timed = len(finer_sizes(MAX_BATCH))
-    # Sizes 1, 2 and 4, of each 2 and 4 at once: of the second size nobody knows the second one.
-    clocks = iter([2000.0] * timed + [1600.0, 1600.0, 1600.0, None, 1600.0, 1600.0] + [1600.0] * 12)
+    # Sizes 1, 2 and 4, 4 at once of each and then 2: of the second size nobody knows the latter.
+    clocks = iter([2000.0] * timed + [1600.0, 1600.0, 1600.0, 1600.0, None, 1600.0] + [1600.0] * 12)
     asked: list[tuple[int, int]] = []
 
     def clock(began_ns: int, ended_ns: int) -> float | None:

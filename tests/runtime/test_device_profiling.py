@@ -7,11 +7,14 @@ from itertools import cycle, groupby
 
 import pytest
 
+from dvabatch.batching.costs import Costs
+from dvabatch.batching.curve import Curve
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Policy
 from dvabatch.batching.place import Place
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
+from dvabatch.runtime.crowds import Crowds
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceProfiler, finer_sizes
 from dvabatch.runtime.driven import Crowded, Driven, Queue
@@ -95,8 +98,8 @@ def test_the_clock_at_which_stages_were_timed_is_there_if_it_is_always_known(
 
 
 def test_costs_are_those_of_the_turn_in_which_the_host_was_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
-    ones, steps = (9, 14, 10, 13), (25, 13, 15, 16)  # us of queueing, by turns
-    turns, lone = iter(zip(ones, steps, strict=True)), iter(range(4))
+    ones, steps = (9, 14, 10, 13, 12, 11, 13, 12), (25, 13, 15, 16, 18, 17, 14, 19)  # us of queueing, by turns
+    turns, lone = iter(zip(ones, steps, strict=True)), iter(range(8))
     taken: list[float] = []
 
     def queued(
@@ -146,10 +149,18 @@ def test_the_host_is_asked_again_after_each_turn_of_the_crowds(monkeypatch: pyte
     monkeypatch.setattr(Driven, "queued", queued)
     monkeypatch.setattr(Driven, "crowded", crowded)
     monkeypatch.setattr(Driven, "lone_ns", lambda *_: 5e9)
+    told: list[Costs] = []
+
+    def slowdowns(self: Crowds, costs: Costs) -> list[dict[int, Curve]]:
+        told.append(costs)
+        return [{1: Curve(((2, 1.5),))}]
+
+    monkeypatch.setattr(Crowds, "slowdowns", slowdowns)
     costs = profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2))[0].profile.costs
     assert [what for what, _ in groupby(did)] == ["host", "crowd"] * 3 + ["host"]
     assert did.count("host") == 16
     assert costs.queueing_ns == 7_000
+    assert told == [costs]
 
 
 def test_one_executor_has_the_device_to_itself() -> None:
