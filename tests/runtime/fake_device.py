@@ -43,6 +43,7 @@ class FakeEvent:
 class FakeGraph:
     def __init__(self, work: list[Work]) -> None:
         self.work = work
+        self.launches = 0
 
 
 class FakeStream:
@@ -96,6 +97,7 @@ class FakeStream:
 
     def launch(self, graph: FakeGraph) -> None:
         self.did.add("stages")
+        graph.launches += 1
         for work in graph.work:
             self.put(work)
 
@@ -172,6 +174,11 @@ class FakeDevice:
             self._deaf_after -= 1
             if self._deaf_after < 0:
                 raise DeviceError("the device fell off the bus")
+
+    @property
+    def launches(self) -> list[int]:
+        """How often each graph that is kept has been launched."""
+        return [graph.launches for graph in self._graphs]
 
     def kept(self, graph: FakeGraph) -> FakeGraph:
         """One more graph, which has room until nobody keeps it."""

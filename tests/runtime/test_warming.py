@@ -28,6 +28,16 @@ def test_warming_up_captures_every_size_of_every_set_once() -> None:
     assert launcher.graphs.misses == 0
 
 
+def test_no_graph_is_launched_for_the_first_time_in_a_run() -> None:
+    """That takes a host much longer than any later launch."""
+    limits = Limits(STAGES, MAX_BATCH, buffer_sets=3, executors_per_stage=2)
+    device = FakeDevice()
+    _, launcher, _ = profiled(limits, device)
+    list(warmed(launcher, limits))
+    assert len(device.launches) == len(launcher.graphs) > 0
+    assert min(device.launches) > 0
+
+
 def test_without_graphs_all_that_runs_is_made_beforehand() -> None:
     made: list[int] = []
 
