@@ -18,8 +18,8 @@ from dvabatch.runtime.graphs import Graphs
 from engines.device import ALIGNMENT, Device, Module, RoomError
 
 _KEPT_FREE = 0.25  # of the device's memory: each graph takes some
-# What is prepared runs so often: to be captured, and once as a graph. The first launch of a graph brings it to the device, which
-# kept whoever launched it some 300 us longer than all later ones (ResNet-152 on an H200).
+# What is prepared runs so often: to be captured, and once as a graph. The first launch of a graph brings it to the device, and
+# keeps whoever launches it some 300 us longer than all later ones do (ResNet-152 on an H200).
 _RUNS = 2
 
 

@@ -42,6 +42,7 @@ TAX_TARGET = 1.05
 BUSY_TARGET = 0.95
 THROUGHPUT_TARGET = 0.95
 HOST_TARGET = 1.2
+FIRST_TARGET = 1.5
 _BEYOND = 16  # times what the whole engine serves: more than any host is known to take
 _GAP_NS = 3_000_000
 _NS_PER_S = 1e9
@@ -62,6 +63,7 @@ def run(scale: Scale) -> Iterator[Figure]:
         if input_type == "float32":
             yield from _taxes(heavy.ground)
         with heavy:
+            yield _first(heavy, input_type)
             yield from _idle(heavy, input_type, scale)
             yield from _saturated(heavy, input_type, whole_rps, scale)
             if input_type == "float32":
@@ -112,6 +114,23 @@ class _Rig:
 def _taxes(ground: Ground) -> Iterator[Figure]:
     for size, tax in ground.slicing_tax.items():
         yield Figure(f"slicing tax, batch {size}", tax, "of whole", TAX_TARGET)
+
+
+def _first(rig: _Rig, input_type: str) -> Figure:
+    """What queueing takes of whole graphs that no run has launched so far, and of the same ones again."""
+    launcher, limits, index = rig.launcher, rig.limits, rig.limits.buffer_sets - 1
+    took_ns: tuple[list[int], list[int]] = ([], [])
+    for size in range(1, limits.max_batch + 1):
+        for taken_ns in took_ns:
+            began_ns = time.perf_counter_ns()
+            launcher.repeat(index, 0, limits.last_stage, Place(index, 0, size), 0)
+            taken_ns.append(time.perf_counter_ns() - began_ns)
+            launcher.synchronize(index)
+    first, again = median(took_ns[0]), median(took_ns[1])
+    return Figure(
+        f"first launch of a graph, {input_type}", first / again, "of later", FIRST_TARGET,
+        detail=f"{first / NS_PER_US:.0f} us against {again / NS_PER_US:.0f} us",
+    )  # fmt: skip
 
 
 def _idle(rig: _Rig, input_type: str, scale: Scale) -> Iterator[Figure]:
