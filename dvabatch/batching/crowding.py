@@ -1,10 +1,10 @@
 """By how much launches of different batch sizes slow each other down.
 
 A device takes the kernels of what is in flight by turns, not time by turns: a launch waits at each of its kernels for those of
-the others, but not for all of them. Small kernels leave room for each other where large ones do not, and a kernel waits for
-enough blocks of another one to end, not for the last. So a launch has a `weight` in a crowd, a power of its device time, and
-waits for `part` of the weight of others that are like it. For such as are not, it waits for a part between its own and theirs:
-the geometric mean, which is the same for both.
+the others. As launches of a model have the same kernels, whatever their size, one waits for another, from its begin to its end,
+for about as long as others of that other's size would wait for it: a small one beside a large one goes hardly faster than that,
+and the large one waits for little. How long that is among launches alike, `part` tells, which is what a profile measures; among
+others it is own ** OWN * other ** (1 - OWN) of both.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Final
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
 
-# Of device time. It has launches of all sizes about right in runs of ResNet-152, U-Net and BERT-base on an H200.
-_EXPONENT: Final = 0.75
+# How much one's own size has to say. With this, launches of all sizes get about as much done as they should in traces of
+# ResNet-152, U-Net and BERT-base on an H200.
+OWN: Final = 0.15
 _NEXT_TO_ALONE: Final = 1.000001  # what is left of a curve between that and 1 has rounding for a slope
 _SLOWEST: Final = 1e6
 _MOST_NUMBERS: Final = 64  # at once, of a size: a table may come from anywhere
@@ -75,11 +76,6 @@ class Crowding:
         """For what part of the others a launch of `batch` rows waits among as many like it."""
         crowd = max(_NEXT_TO_ALONE, crowd)
         return (self.slowdown(batch, crowd) - 1) / (crowd - 1)
-
-
-def weight(device_ns: float) -> float:
-    """How much a launch that needs the device for so long counts in a crowd."""
-    return float(device_ns**_EXPONENT)
 
 
 def _from_one(points: tuple[tuple[float, float], ...]) -> Curve:

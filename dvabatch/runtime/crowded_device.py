@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dvabatch.batching.crowding import weight
+from dvabatch.batching.crowding import OWN
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_model import DeviceModel, Phases
 from dvabatch.runtime.instants import NEVER
@@ -34,9 +34,9 @@ class CrowdedDevice(DeviceModel):
         self._crowding = profile.crowding
         self._padded = profile.padded
         self._sizes = profile.max_batch + 1
-        self._weights = [
-            weight(profile.device_ns(batch, lane)) for lane in range(len(profile.lanes)) for batch in range(self._sizes)
-        ]
+        kinds = [(batch, lane) for lane in range(len(profile.lanes)) for batch in range(self._sizes)]
+        self._device_ns = [profile.device_ns(batch, lane) for batch, lane in kinds]
+        self._alone_ns = [profile.span_ns(0, profile.stages - 1, batch, lane) for batch, lane in kinds]
         self._flights: dict[int, _Flight] = {}
 
     def kind(self, _stage: int, batch: int, lane: int) -> int:
@@ -92,13 +92,14 @@ class CrowdedDevice(DeviceModel):
             flights[0].slow = 1.0
             return
         kinds = [flight.phases[flight.phase][1] for flight in flights]
-        weights = [self._weights[kind] for kind in kinds]
-        crowd = sum(weights)
-        # One waits for another by the geometric mean of their parts: a root of each is all that is needed.
-        roots = [
-            math.sqrt(self._crowding[kind // self._sizes].part(kind % self._sizes, crowd / own))
-            for kind, own in zip(kinds, weights, strict=True)
+        device_ns = [self._device_ns[kind] for kind in kinds]
+        crowd_ns = sum(device_ns)
+        # What others like it would have each wait for it, from the first stage to the last.
+        waits_ns = [
+            self._alone_ns[kind] * self._crowding[kind // self._sizes].part(kind % self._sizes, crowd_ns / own_ns)
+            for kind, own_ns in zip(kinds, device_ns, strict=True)
         ]
-        felt = sum([own * root for own, root in zip(weights, roots, strict=True)])
-        for flight, own, root in zip(flights, weights, roots, strict=True):
-            flight.slow = 1.0 + root * (felt - own * root) / own
+        caused = [wait_ns ** (1.0 - OWN) for wait_ns in waits_ns]
+        by_all = sum(caused)
+        for flight, kind, wait_ns, by_itself in zip(flights, kinds, waits_ns, caused, strict=True):
+            flight.slow = 1.0 + wait_ns**OWN * (by_all - by_itself) / self._alone_ns[kind]

@@ -165,7 +165,7 @@ class AutoSetting(Section):
     catching_up: bool = False
     """Waiting queries catch up with a batch at a boundary where that pays."""
     usual: Annotated[float, Field(ge=0)] | None = None
-    """Queries that are here on average at the load it is meant for; two standard deviations more, and the next one serves."""
+    """Queries that are here on average at the load it is meant for; three standard deviations more, and the next one serves."""
 
 
 class AutoOptions(PolicyOptions):

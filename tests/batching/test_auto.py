@@ -105,7 +105,7 @@ def test_a_crowd_that_the_pace_does_not_show_yet_goes_to_the_next_setting() -> N
     low, high = Setting(0.3, entry, False, False, usual=4.0), Setting(0.6, entry, False, False, usual=10.0)
     top = Setting(9.0, entry, False, False, usual=20.0)
     policy = Auto((low, high, top))
-    assert [policy.setting(0.1, present) for present in (0, 8, 9, 16, 17, 500)] == [low, low, high, high, top, top]
+    assert [policy.setting(0.1, present) for present in (0, 10, 11, 19, 20, 500)] == [low, low, high, high, top, top]
     assert policy.setting(0.5, 0) is high, "nobody is here, and the pace still says that much comes"
 
 

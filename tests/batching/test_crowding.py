@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dvabatch.batching.crowding import Crowding, weight
+from dvabatch.batching.crowding import Crowding
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
 from dvabatch.batching.profile import Profile
@@ -96,11 +96,6 @@ def test_a_small_table_takes_little_memory() -> None:
     assert profile.crowding is not None
     assert profile.crowding[0].slowdown(30_000, 10.5) == pytest.approx(1.105)
     assert peak < 64 << 20
-
-
-def test_launches_weigh_less_than_their_device_time_says() -> None:
-    assert weight(16) == pytest.approx(8 * weight(1))
-    assert weight(0) == 0
 
 
 def test_a_launch_waits_for_a_part_of_the_others() -> None:

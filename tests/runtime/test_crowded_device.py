@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import sqrt
-
 import pytest
 
 from dvabatch.batching.profile import Profile
@@ -43,14 +41,27 @@ def test_alike_launches_slow_down_as_measured() -> None:
     assert ends(model, {0: 0, 1: 0}) == {0: 1_500_000, 1: 1_500_000}
 
 
+# Device times are 0.25 ms of 1 for a small launch and 4 ms of 4 for a large one: to the small one, the large one is as 16
+# others like it.
+SMALL_NS, LARGE_NS = 1 * MS, 4 * MS
+
+
+def between(own_ns: float, other_ns: float) -> float:
+    """What one waits for another, from its begin to its end."""
+    return own_ns**0.15 * other_ns**0.85
+
+
 def test_a_small_launch_suffers_beside_a_large_one_which_notices_less() -> None:
     model = device()
     model.start(0, ((MS, model.kind(0, 1, 0)),), 0)
     model.start(1, ((8 * MS, model.kind(0, 8, 0)),), 0)
-    # Device times are 0.25 and 4 ms, of which one weighs 8 times what the other does: for the small one, as 9 alike; for
-    # the large one, as 1.125. The small one waits for 2.25 / 8 of others like it, the large one for 0.9.
-    part = sqrt(2.25 / 8 * 0.9)
-    small_ns, large_slow = round(MS * (1 + 8 * part)), 1 + part / 8
+    # Among 17 alike a small one waits 16 times for 4.25 / 16 of the others' time; among 17/16 a large one for 0.9 of theirs.
+    small_wait_ns, large_wait_ns = 4.25 / 16 * SMALL_NS, 0.9 * LARGE_NS
+    small_slow = 1 + between(small_wait_ns, large_wait_ns) / SMALL_NS
+    large_slow = 1 + between(large_wait_ns, small_wait_ns) / LARGE_NS
+    assert small_slow > 3.0
+    assert large_slow < 1.2
+    small_ns = MS * small_slow
     found = ends(model, {0: 0, 1: 0})
     # The small one is done first: the large one's last part is faster.
     assert found[0] == pytest.approx(small_ns, abs=2)
@@ -63,9 +74,10 @@ def test_each_of_a_crowd_waits_for_each_other_one() -> None:
     sizes = {0: 1, 1: 1, 2: 8}
     for launch_id, took_ns in work_ns.items():
         model.start(launch_id, ((took_ns, model.kind(0, sizes[launch_id], 0)),), 0)
-    # To a small one they count as 10 like it, of which it waits for 2.5 / 9; to the large one as 1.25, of which for 0.9.
-    small, large = 2.5 / 9, 0.9
-    assert model.next_ns == pytest.approx(MS * (1 + small + 8 * sqrt(small * large)), abs=2)
+    # To a small one they are as 18 like it, of whom it waits for 4.5 / 17 each; to the large one as 1.125.
+    small_wait_ns, large_wait_ns = 4.5 / 17 * SMALL_NS, 0.9 * LARGE_NS
+    waits_ns = small_wait_ns + between(small_wait_ns, large_wait_ns)
+    assert model.next_ns == pytest.approx(MS + waits_ns, abs=2)
 
 
 def test_hosts_and_lines_are_before_the_device_and_one_launch_s_after_another_s() -> None:
