@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from dvabatch.batching.events import HostPaced, LaunchFinished, QueryArrived
 from dvabatch.batching.limits import Limits
-from dvabatch.batching.machine import Policy
+from dvabatch.batching.machine import Machine, Policy
 from dvabatch.batching.policies.auto import Auto, Setting
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal, NormalInput
 from dvabatch.batching.profile import Profile
+from dvabatch.batching.query import Query
 from tests.batching.timeline import MS, Timeline, flat, play
 
 LIMITS = Limits(2, 8, 4, 4)
@@ -78,6 +80,16 @@ def test_where_it_does_not_pay_nobody_waits(profile: Profile) -> None:
     policy = auto(FillOrWait(1, 0, 4), in_room=True, catching_up=True)
     line = play(LIMITS, profile, policy, [0.0, 0.5])
     assert (line.operations["new"], line.operations["stretch"]) == (2, 0)
+
+
+@pytest.mark.parametrize(("percent", "stretched"), [(100, 1), (1_000, 0)])
+def test_on_a_slow_host_a_boundary_may_cost_more_than_catching_up_gains(percent: int, stretched: int) -> None:
+    policy = auto(FillOrWait(8, 0, 4), in_room=True, catching_up=True)
+    machine = Machine(LIMITS, stages(FLAT, DEAR, boundary_us=900), policy, debug=True)
+    machine.handle([HostPaced(percent), QueryArrived(Query(0, 0))], 0)
+    machine.handle([QueryArrived(Query(1, MS // 2))], MS // 2)
+    machine.handle([LaunchFinished(0)], MS)
+    assert machine.operations["stretch"] == stretched
 
 
 def test_the_pace_of_arrivals_says_which_setting_serves() -> None:

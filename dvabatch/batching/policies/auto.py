@@ -131,7 +131,7 @@ class Auto:
         that is saved counts for those expected.
         """
         profile, lane, stage, size = view.profile, batch.lane, batch.stage, batch.size
-        last, boundary_ns = view.limits.last_stage, profile.costs.boundary_ns
+        last, boundary_ns = view.limits.last_stage, view.costs.boundary_ns
         alone_ns = profile.span_ns(stage, last, size, lane)
         late_ns = profile.span_ns(0, last, late, lane)
         catching_ns = profile.span_ns(0, stage - 1, late, lane) + boundary_ns
