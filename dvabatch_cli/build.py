@@ -15,7 +15,7 @@ from dvabatch_cli.app import app
 from dvabatch_cli.console import one_message, out, print_json, say_next, speaker
 from dvabatch_cli.errors import CommandError
 from dvabatch_cli.gpu import backend_of, prepare_on
-from dvabatch_cli.options import Backend, Json, Precision, Stages, Threads
+from dvabatch_cli.options import Backend, Json, Level, Precision, Stages, Threads, Workspace
 from dvabatch_cli.shapes import parse_shapes
 from dvabatch_cli.workspace import Prepared
 from engines.cache import CachedEngine
@@ -46,13 +46,8 @@ def build(
     min_shapes: Annotated[list[str] | None, _shapes_option("min")] = None,
     opt_shapes: Annotated[list[str] | None, _shapes_option("opt")] = None,
     max_shapes: Annotated[list[str] | None, _shapes_option("max")] = None,
-    level: Annotated[
-        int,
-        typer.Option("--builder-optimization-level", min=0, max=5, help="How hard TensorRT looks for fast kernels."),
-    ] = 3,
-    workspace_mib: Annotated[
-        int | None, typer.Option("--workspace", min=1, help="MiB that a kernel may use while it runs (tensorrt).")
-    ] = None,
+    level: Level = 3,
+    workspace_mib: Workspace = None,
     timing_cache: Annotated[
         Path | None, typer.Option("--timing-cache", help="File of TensorRT's kernel timings [in dvabatch's cache].")
     ] = None,
@@ -78,7 +73,7 @@ def build(
         _check_names(stages.manifest, options.ranges)
         chosen = backend_of(backend, say)
         if chosen != "tensorrt":
-            _check_plain(options)
+            check_plain(options)
         prepared = prepare_on(chosen, stages, options, threads=threads, say=say)
         labels = [f"stage {stage.index}" for stage in prepared.manifest.stages] + ["whole model"]
         engines = [*prepared.engines, prepared.whole]
@@ -93,6 +88,8 @@ def build(
         asked += f" --precision {precision}" * (precision != usual.precision)
         asked += f" --max-batch {max_batch}" * (max_batch != usual.max_batch)
         asked += f" --lengths {lengths}" * (lengths is not None)
+        asked += f" --builder-optimization-level {level}" * (level != usual.level)
+        asked += f" --workspace {workspace_mib}" * (workspace_mib is not None)
         say_next(f"dvabatch profile {folder}{asked}", as_json)
 
 
@@ -146,8 +143,12 @@ def _check_names(manifest: Manifest, ranges: Mapping[str, Range]) -> None:
         )
 
 
-def _check_plain(options: TensorRTOptions) -> None:
-    """What only TensorRT's builder knows is not passed over in silence."""
+def check_plain(options: TensorRTOptions) -> None:
+    """What only TensorRT's builder knows is not passed over in silence.
+
+    Raises:
+        CommandError: some of it came.
+    """
     given = {
         "--min-shapes, --opt-shapes and --max-shapes": bool(options.ranges),
         "--builder-optimization-level": options.level != TensorRTOptions().level,

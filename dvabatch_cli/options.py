@@ -26,6 +26,12 @@ Backend = Annotated[str, typer.Option("--backend", help="auto, onnxruntime or te
 Precision = Annotated[
     Literal["fp32", "tf32", "fp16"], typer.Option("--precision", help="Arithmetic of the engines (tensorrt).")
 ]
+Level = Annotated[
+    int, typer.Option("--builder-optimization-level", min=0, max=5, help="How hard TensorRT looks for fast kernels.")
+]
+Workspace = Annotated[
+    int | None, typer.Option("--workspace", min=1, help="MiB that a kernel may use while it runs (tensorrt).")
+]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads inside an operator; 0 takes all cores.")]
 Stages = Annotated[Path, typer.Argument(metavar="DIR", help="A folder of stages that `dvabatch slice` made.")]
 Shapes = Annotated[

@@ -17,6 +17,10 @@ from onnx import TensorProto, helper
 from dvabatch.reporting.lock import ResultsLock
 from dvabatch.runtime.device_launcher import ROOM_FOR_GRAPHS
 from dvabatch_cli.errors import CommandError
+from dvabatch_cli.gpu import prepare_on
+from dvabatch_cli.workspace import Prepared
+from engines.tensorrt.options import TensorRTOptions
+from slicer import CheckedStages
 from tests.cli.command import (
     LOAD,
     NORMAL,
@@ -174,10 +178,17 @@ def test_shapes_of_an_input_that_no_stage_reads(workshop: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--workspace", "8"), ("--timing-cache", "t"), ("--builder-optimization-level", "5")]
+    ("command", "words"),
+    [
+        ("build", ("--workspace", "8")),
+        ("build", ("--timing-cache", "t")),
+        ("build", ("--builder-optimization-level", "5")),
+        ("profile", ("--workspace", "8")),
+        ("profile", ("--builder-optimization-level", "5")),
+    ],
 )
-def test_what_only_tensorrt_knows_is_not_passed_over(workshop: Path, words: tuple[str, str]) -> None:
-    message = refused(2, "build", workshop / "stages", "--backend", "onnxruntime", *words)
+def test_what_only_tensorrt_knows_is_not_passed_over(workshop: Path, command: str, words: tuple[str, str]) -> None:
+    message = refused(2, command, workshop / "stages", "--backend", "onnxruntime", *words)
     assert f"{words[0]} came, for which the backend tensorrt is needed; leave it out on onnxruntime" in message
 
 
@@ -202,9 +213,34 @@ def test_a_profile_without_graphs_is_one_of_engines_without_graphs(
     assert asked == [graphs]
 
 
-def test_what_was_asked_of_a_build_is_asked_of_the_profile_that_follows(workshop: Path) -> None:
+def test_a_profile_is_of_engines_as_they_were_asked_for(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[TensorRTOptions] = []
+
+    def prepare(_chosen: str, _stages: object, options: TensorRTOptions, **_: Any) -> None:
+        asked.append(options)
+        raise CommandError("that is all")
+
+    monkeypatch.setattr("dvabatch_cli.profile.backend_of", lambda *_: "tensorrt")
+    monkeypatch.setattr("dvabatch_cli.profile.prepare_on", prepare)
+    words = ("--precision", "fp16", "--builder-optimization-level", "5", "--workspace", "8")
+    assert "that is all" in refused(2, "profile", workshop / "stages", *words)
+    assert asked == [TensorRTOptions("fp16", level=5, workspace_bytes=8 << 20)]
+
+
+def test_what_was_asked_of_a_build_is_asked_of_the_profile_that_follows(
+    workshop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = dvabatch("build", workshop / "stages", "--backend", "onnxruntime", "--max-batch", 4)
     assert done.err.rstrip().endswith(f"profile {workshop / 'stages'} --backend onnxruntime --max-batch 4")
+
+    def prepare(_chosen: str, stages: CheckedStages, _options: TensorRTOptions, **more: Any) -> Prepared:
+        return prepare_on("onnxruntime", stages, TensorRTOptions(), **more)
+
+    monkeypatch.setattr("dvabatch_cli.build.backend_of", lambda *_: "tensorrt")
+    monkeypatch.setattr("dvabatch_cli.build.prepare_on", prepare)
+    words = ("--builder-optimization-level", "5", "--workspace", "8")
+    done = dvabatch("build", workshop / "stages", *words)
+    assert done.err.rstrip().endswith(f"profile {workshop / 'stages'} {' '.join(words)}")
 
 
 def test_auto_says_why_it_is_not_tensorrt(workshop: Path) -> None:
