@@ -1,10 +1,13 @@
 """By how much launches of different batch sizes slow each other down.
 
 A device takes the kernels of what is in flight by turns, not time by turns: a launch waits at each of its kernels for those of
-the others. As launches of a model have the same kernels, whatever their size, one waits for another, from its begin to its end,
-for about as long as others of that other's size would wait for it: a small one beside a large one goes hardly faster than that,
-and the large one waits for little. How long that is among launches alike, `part` tells, which is what a profile measures; among
-others it is own ** OWN * other ** (1 - OWN) of both.
+the others. As launches of a model have the same kernels, whatever their size, a launch waits for another one about as long as
+launches of that other's size wait for each other: a small launch beside a large one takes about as long as the large one, which
+itself waits for little. How long those of a size wait for each other is what a profile measures, and `part` tells; one launch
+waits for another of another size own ** OWN * other ** (1 - OWN) of what both their sizes wait.
+
+That more company never makes a launch faster holds for curves as they are measured, not for every table: where large crowds of
+a size wait for a much smaller part than small ones do, one more launch may take from what others wait.
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ from typing import Final
 from dvabatch.batching.curve import Curve
 from dvabatch.batching.errors import ProfileError
 
-# How much one's own size has to say. With this, launches of all sizes get about as much done as they should in traces of
-# ResNet-152, U-Net and BERT-base on an H200.
+# How much one's own size has to say: fitted to how long launches took in traces of ResNet-152, U-Net and BERT-base on an H200.
 OWN: Final = 0.15
+# One's own part counts as this at the least: less cannot be told from nothing, and even a size that its like do not slow down
+# waits for a large launch.
+LEAST: Final = 0.01
 _NEXT_TO_ALONE: Final = 1.000001  # what is left of a curve between that and 1 has rounding for a slope
 _SLOWEST: Final = 1e6
 _MOST_NUMBERS: Final = 64  # at once, of a size: a table may come from anywhere

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dvabatch.batching.crowding import OWN
+from dvabatch.batching.crowding import LEAST, OWN
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_model import DeviceModel, Phases
 from dvabatch.runtime.instants import NEVER
@@ -102,4 +102,5 @@ class CrowdedDevice(DeviceModel):
         caused = [wait_ns ** (1.0 - OWN) for wait_ns in waits_ns]
         by_all = sum(caused)
         for flight, kind, wait_ns, by_itself in zip(flights, kinds, waits_ns, caused, strict=True):
-            flight.slow = 1.0 + wait_ns**OWN * (by_all - by_itself) / self._alone_ns[kind]
+            alone_ns = self._alone_ns[kind]
+            flight.slow = 1.0 + max(wait_ns, LEAST * alone_ns) ** OWN * (by_all - by_itself) / alone_ns

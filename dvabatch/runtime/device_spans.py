@@ -50,9 +50,13 @@ class Spans:
             and memory.free_bytes >= _KEPT_FREE * memory.total_bytes
         )
 
+    @property
+    def _runs(self) -> int:
+        return _RUNS if self._graphs.room else 1
+
     def prepare(self, track: Track, place: Place, lane: int) -> None:
         """Captures and launches what a batch of this size will need: in place and on the track's own rows."""
-        for _ in range(_RUNS):
+        for _ in range(self._runs):
             self.run(track, 0, self.last, place, lane)
             for stage in range(self.last + 1):
                 if self.last:
@@ -61,7 +65,7 @@ class Spans:
 
     def prepare_elsewhere(self, track: Track, place: Place, lane: int) -> None:
         """Only on the track's own rows."""
-        for _ in range(_RUNS):
+        for _ in range(self._runs):
             self._bounce(track, 0, self.last, place, lane)
         track.stream.synchronize()
 

@@ -176,6 +176,11 @@ class FakeDevice:
                 raise DeviceError("the device fell off the bus")
 
     @property
+    def queued(self) -> int:
+        """How much is on streams and has not run."""
+        return sum(len(stream.entries) for stream in self._streams)
+
+    @property
     def launches(self) -> list[int]:
         """How often each graph that is kept has been launched."""
         return [graph.launches for graph in self._graphs]

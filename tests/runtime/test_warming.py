@@ -28,14 +28,15 @@ def test_warming_up_captures_every_size_of_every_set_once() -> None:
     assert launcher.graphs.misses == 0
 
 
-def test_no_graph_is_launched_for_the_first_time_in_a_run() -> None:
-    """That takes a host much longer than any later launch."""
+def test_no_graph_that_was_prepared_is_launched_for_the_first_time_in_a_run() -> None:
+    """That takes a host much longer than any later launch; and all of it is over when the run begins."""
     limits = Limits(STAGES, MAX_BATCH, buffer_sets=3, executors_per_stage=2)
     device = FakeDevice()
     _, launcher, _ = profiled(limits, device)
     list(warmed(launcher, limits))
     assert len(device.launches) == len(launcher.graphs) > 0
     assert min(device.launches) > 0
+    assert device.queued == 0
 
 
 def test_without_graphs_all_that_runs_is_made_beforehand() -> None:

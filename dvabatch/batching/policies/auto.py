@@ -16,7 +16,7 @@ from dvabatch.batching.view import BatchView, View
 _READY, _RUNNING = BatchState.READY, BatchState.RUNNING
 _FULL = 1.0 + 1e-9  # shares are sums of rounded numbers
 # So many standard deviations of a Poisson count above the usual are no chance any more: more load has come than the pace shows.
-# Two would be, now and then: a queue's numbers vary more than such a count.
+# A queue's numbers vary more than such a count: with two, chance alone went on to the next setting now and then.
 _CROWD = 3.0
 
 
