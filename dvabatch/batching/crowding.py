@@ -22,8 +22,8 @@ from dvabatch.batching.errors import ProfileError
 
 # How much one's own size has to say: fitted to how long launches took in traces of ResNet-152, U-Net and BERT-base on an H200.
 OWN: Final = 0.15
-# One's own part counts as this at the least: less cannot be told from nothing, and even a size that its like do not slow down
-# waits for a large launch.
+# Beside other sizes, one's own part counts as this at the least: less cannot be told from nothing, and even a size that its
+# like do not slow down waits for a large launch.
 LEAST: Final = 0.01
 _NEXT_TO_ALONE: Final = 1.000001  # what is left of a curve between that and 1 has rounding for a slope
 _SLOWEST: Final = 1e6

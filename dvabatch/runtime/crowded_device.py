@@ -103,4 +103,9 @@ class CrowdedDevice(DeviceModel):
         by_all = sum(caused)
         for flight, kind, wait_ns, by_itself in zip(flights, kinds, waits_ns, caused, strict=True):
             alone_ns = self._alone_ns[kind]
-            flight.slow = 1.0 + max(wait_ns, LEAST * alone_ns) ** OWN * (by_all - by_itself) / alone_ns
+            least_ns = LEAST * alone_ns
+            waited_ns = max(wait_ns, least_ns) ** OWN * (by_all - by_itself)
+            if wait_ns < least_ns:  # those alike are as slow as was measured, however little that is
+                alike = (kinds.count(kind) - 1) * by_itself
+                waited_ns -= (least_ns**OWN - wait_ns**OWN) * alike
+            flight.slow = 1.0 + waited_ns / alone_ns

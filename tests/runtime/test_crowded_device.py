@@ -98,7 +98,7 @@ def test_a_size_that_its_like_do_not_slow_down_waits_for_a_large_one_all_the_sam
         profile = Profile.from_table({"name": "crowded", "stages": stages, "crowding": crowding})
         small, large = CrowdedDevice(profile).kind(0, 1, 0), CrowdedDevice(profile).kind(0, 8, 0)
         found.append(slowdown(CrowdedDevice(profile), small, [large]))
-        assert slowdown(CrowdedDevice(profile), small, [small]) == pytest.approx(least, abs=2e-3)
+        assert slowdown(CrowdedDevice(profile), small, [small]) == pytest.approx(least, abs=1e-6)
     assert 1.5 < found[0] == pytest.approx(found[1], abs=1e-6)
     assert found[0] == pytest.approx(found[2], rel=0.01)
 

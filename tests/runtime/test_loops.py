@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dvabatch.batching.curve import Curve
@@ -72,6 +72,7 @@ def test_a_simulated_device_is_found_again(
     st.sampled_from([1, 2, 4, 8]),
     st.integers(0, 200),
 )
+@example([1.0, 1.0, 1.125], 1, 0, 8, 0)
 @settings(max_examples=25, deadline=None)
 def test_launches_are_simulated_as_the_driver_of_a_profile_simulates_them(
     slowdowns: list[float], launch_us: int, transfer_us: int, count: int, busy_us: int
