@@ -22,7 +22,7 @@ from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
 from dvabatch.runtime.at_once import AtOnce, lane_name
-from dvabatch.runtime.crowds import Clock, Crowds
+from dvabatch.runtime.crowds import Crowds
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.driven import Driven, Queue
@@ -34,6 +34,10 @@ from engines.base import Array
 # boundaries cost are differences: all of one turn.
 _TURNS = 4
 _TURNS_OF_CROWDS = 3
+_PARTS_ALONE = 2  # around a series, of what is measured at once elsewhere: a clock is not to recover meanwhile
+
+# A GPU's clock in MHz between two instants of `time.perf_counter_ns`; None where nobody knows.
+Clock: TypeAlias = Callable[[int, int], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +189,9 @@ class DeviceProfiler:
         """As many alike as run at once, by lane and size; None where only one may run."""
         if not self._at_once.counts:
             return None
+        effort = self._effort
         crowds = Crowds(
-            self._driven, draft, cycles=self._effort.cycles, launches=self._effort.launches, clock=self._clock
+            self._driven, draft, cycles=effort.cycles, launches=effort.launches, alone_s=effort.budget_s / _PARTS_ALONE
         )
         for lane, size, count in product(range(len(self._limits.lanes)), sizes, self._at_once.counts):
             self._progress(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine, Policy
+from dvabatch.batching.place import Place
 from dvabatch.batching.profile import NS_PER_MS, Profile
 from dvabatch.runtime.arrivals import PullArrivals
 from dvabatch.runtime.device_launcher import DeviceLauncher
@@ -25,6 +26,7 @@ from engines.base import Array
 _POOL_ROWS: Final = 64  # payloads, as many as the pool of a run has
 _NS_PER_S: Final = 1e9
 _FEWEST: Final = 10
+_LEAST_ALONE: Final = 2
 
 
 class Queue(NamedTuple):
@@ -36,10 +38,12 @@ class Queue(NamedTuple):
 
 
 class Crowded(NamedTuple):
-    """Batches beside each other, in nanoseconds: of two turns the lesser is the one that the host disturbed less."""
+    """Batches beside each other, in nanoseconds."""
 
-    queueing_ns: float  # for which queueing a launch kept the driver's thread, of those that found others under way
-    response_ns: float
+    queueing_ns: npt.NDArray[
+        np.int64
+    ]  # for which queueing a launch kept the driver's thread, of those that found others
+    response_ns: npt.NDArray[np.int64]
 
 
 class Driven:
@@ -104,15 +108,29 @@ class Driven:
         return self._done_ns(self._run(draft, policy, batch, arrivals_ns, lane), batch)
 
     def crowded(self, draft: Profile, policy: Policy, batch: int, arrivals_ns: Sequence[int], lane: int = 0) -> Crowded:
-        """What is usual of batches that came at these instants, whole, some of them while others were under way.
+        """Batches that came at these instants, whole, some of them while others were under way: if none did, all launches tell
+        what queueing one takes.
 
         Raises:
             EngineError: some queries got no answer.
         """
         journal = self._run(draft, policy, batch, arrivals_ns, lane)
-        spent_ns = self._done_ns(journal, batch) - np.asarray(arrivals_ns)
         beside_others = journal.queueing_of_ns(self._limits.stages).get(batch)
-        return Crowded(usual_ns(journal.queueing_ns if beside_others is None else beside_others), usual_ns(spent_ns))
+        return Crowded(
+            np.asarray(journal.queueing_ns if beside_others is None else beside_others, np.int64),
+            self._done_ns(journal, batch) - np.asarray(arrivals_ns),
+        )
+
+    def alone_ns(self, batch: int, lasting_s: float, expected_ns: float, lane: int = 0) -> float:
+        """What each of some batches takes that follow each other on one stream, with nothing beside them; they are expected to
+        last so long."""
+        launches = max(_LEAST_ALONE, round(lasting_s * _NS_PER_S / expected_ns))
+        place, last = Place(0, 0, batch), self._limits.last_stage
+        began_ns = time.perf_counter_ns()
+        for _ in range(launches):
+            self._launcher.repeat(0, 0, last, place, lane)
+        self._launcher.synchronize(0)
+        return (time.perf_counter_ns() - began_ns) / launches
 
     @staticmethod
     def _done_ns(journal: Journal, batch: int) -> npt.NDArray[np.int64]:

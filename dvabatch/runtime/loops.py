@@ -34,6 +34,13 @@ class Alike(NamedTuple):
     answer_ns: int = 0  # of the device, to begin and to be heard of: others go on meanwhile
 
 
+class Series(NamedTuple):
+    """Launches that came at these instants, from an idle device on."""
+
+    arrivals_ns: Sequence[int]
+    alike: Alike
+
+
 def random_arrivals_ns(count: int, gap_ns: float, seed: int) -> list[int]:
     """So many instants, from 0, independent of each other and `gap_ns` apart on average.
 
@@ -53,15 +60,11 @@ def usual_ns(took_ns: Sequence[int] | npt.NDArray[np.int64] | npt.NDArray[np.flo
 
 
 def slowdown_at_once(
-    measured_ns: float,
-    arrivals_ns: Sequence[int],
-    alike: Alike,
-    count: int,
-    fewer: Sequence[tuple[float, float]] = (),
+    measured_ns: float, series: Sequence[Series], count: int, fewer: Sequence[tuple[float, float]] = ()
 ) -> float:
     """Of `count` launches that are all on the device; at least that of fewer, at most twice as bad as taking turns.
 
-    Launches came at these instants, were served in this order, at most `count` at a time, and took `measured_ns` by
+    Launches of all `series` were served in the order of their arrival, at most `count` at a time, and took `measured_ns` by
     `usual_ns`. `fewer` are (number on the device, slowdown) as known so far, rising. Where the host or the line is what takes
     the time, they say nothing of the device: then it is that of fewer.
     """
@@ -70,7 +73,7 @@ def slowdown_at_once(
 
     def simulated_ns(slowdown: float) -> float:
         curve = Curve((*known, (float(count), slowdown)))
-        return usual_ns(responses_ns(curve.at, arrivals_ns, alike, count))
+        return usual_ns([ns for each in series for ns in responses_ns(curve.at, each.arrivals_ns, each.alike, count)])
 
     if simulated_ns(low) >= measured_ns:
         return low

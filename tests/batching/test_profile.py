@@ -252,6 +252,20 @@ def test_at_another_clock_every_time_on_the_device_changes_and_no_cost() -> None
     assert unclocked.at_clock(1600) is unclocked
 
 
+def test_under_load_all_sizes_keep_one_clock_that_rises_as_the_load_falls() -> None:
+    stages = [{"latency_ms": {"1": 1.0, "4": 2.0}}]
+    hot = Profile.from_table({"name": "hot", "stages": stages, "sm_mhz": {"1": 2000, "4": 1500}})
+    took_ns = {
+        load: [hot.at_load(load).stage_ns(0, batch, 0) for batch in (1, 4)] for load in (1.2, 1.0, 0.9, 0.75, 0.1)
+    }
+    assert took_ns[1.0] == took_ns[1.2] == [pytest.approx(4e6 / 3, abs=1), 2_000_000], "the clock of the heaviest size"
+    assert took_ns[0.9] == [1_200_000, 1_800_000]
+    assert took_ns[0.75] == took_ns[0.1] == [1_000_000, 1_500_000], "the clock of the lightest"
+    assert hot.at_load(0.0) is hot
+    unclocked = Profile.from_table({"name": "unclocked", "stages": stages})
+    assert unclocked.at_load(0.9) is unclocked
+
+
 def test_a_clock_survives_the_way_through_json_and_lies_above_0() -> None:
     table = {"name": "clocked", "stages": [{"latency_ms": {"1": 1.0, "4": 2.0}}], "sm_mhz": {"1": 1980, "4": 1700.5}}
     told = Profile.from_table(table)

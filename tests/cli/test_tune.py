@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.profile import Profile
-from dvabatch_cli import tuning
+from dvabatch_cli import baselines, tuning
 from dvabatch_cli.config import load_config
-from dvabatch_cli.config.policies import AutoOptions, AutoSetting, LoadDvaOptions, NormalOptions
+from dvabatch_cli.config.policies import AnyPolicy, AutoOptions, AutoSetting, LoadDvaOptions, NormalOptions
 from dvabatch_cli.grids import grid_of
-from dvabatch_cli.halving import Map, Round, pool
+from dvabatch_cli.halving import Map, Round, Search, pool
+from dvabatch_cli.wiring import load_points
 from tests.cli.command import LOAD, NORMAL, TABLE, dvabatch, model_config, report_of, table_config
 
 AUTO = {"scheduler_type": "AUTO"}
@@ -225,6 +227,45 @@ def test_as_many_are_usual_as_come_while_one_stays(monkeypatch: pytest.MonkeyPat
     effort = replace(LITTLE, utilizations=(0.5,))
     (setting,) = tuning.tune_auto(profile, LIMITS, 4, 2.0, one_by_one, lambda _: None, effort)  # type: ignore[arg-type]
     assert setting.usual == pytest.approx(0.5 * profile.capacity_rps(LIMITS.max_batch) * 0.003, rel=1e-3)
+
+
+CLOCKED = {**TABLE, "sm_mhz": {"1": 2000, "8": 1600}}
+
+
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """At which clock each search simulates."""
+    clocks: list[float] = []
+
+    def ranked(self: Search, settings: Sequence[AnyPolicy], *_: object) -> list[tuple[float, AnyPolicy]]:
+        assert self.profile.sm_mhz is not None
+        assert len({mhz for _, mhz in self.profile.sm_mhz.points}) == 1, "one clock for all sizes"
+        clocks.append(round(self.profile.sm_mhz.points[0][1]))
+        return [(3e6, settings[0])]
+
+    monkeypatch.setattr(Search, "ranked", ranked)
+    return clocks
+
+
+def test_auto_is_tuned_at_the_clock_that_each_load_leaves(searched: list[float]) -> None:
+    effort = replace(LITTLE, utilizations=(0.2, 0.9, 1.0))
+    tuning.tune_auto(Profile.from_table(CLOCKED), LIMITS, 8, 2.0, one_by_one, lambda _: None, effort)  # type: ignore[arg-type]
+    assert sorted(set(searched)) == [1600, 1778, 2000]
+
+
+def test_ordinary_batching_is_swept_and_policies_are_tuned_at_the_clock_that_each_load_leaves(
+    tmp_path: Path, own_cache: Path, searched: list[float]
+) -> None:
+    load = {"process": "poisson", "utilization": [0.2, 0.9], "num_requests": 10}
+    path = table_config(tmp_path, table=CLOCKED, policies=[NORMAL], load=load)
+    config = load_config(str(path))
+    profile = Profile.from_table(CLOCKED)
+    for point in load_points(config, profile.capacity_rps(config.engine.max_batch)):
+        baselines.swept(config, profile, point, rounds=SHORT, say=lambda _: None)
+    assert searched == [2000, 1778]
+    searched.clear()
+    assert dvabatch("tune", path, "--quick").code == 0
+    assert searched == [2000, 2000, 1778, 1778], "the grid and what is given, at each load"
 
 
 def _limits(config: Path) -> Limits:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dvabatch.batching.limits import Limits
-from dvabatch.runtime.crowds import Clock
 from dvabatch.runtime.device_launcher import DeviceLauncher
-from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler
+from dvabatch.runtime.device_profiling import Clock, DeviceEffort, DeviceProfiler
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.profiling import ProfileRun
 from dvabatch.runtime.shapes import lay_out_modules

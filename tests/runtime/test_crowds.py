@@ -1,22 +1,30 @@
-"""Of which turn a crowd is, and at what pace its host is reckoned."""
+"""Of which turn a crowd is, at what pace its host is reckoned, and what its batches would take alone."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from itertools import pairwise
 
+import numpy as np
 import pytest
 
+from dvabatch.batching.costs import Costs
+from dvabatch.batching.curve import Curve
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Policy
-from dvabatch.batching.place import Place
+from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
-from dvabatch.runtime.at_once import AtOnce
-from dvabatch.runtime.device_launcher import DeviceLauncher
-from dvabatch.runtime.device_profiling import DeviceProfiler, finer_sizes
+from dvabatch.runtime.crowds import Crowds
 from dvabatch.runtime.driven import Crowded, Driven, Queue
-from dvabatch.runtime.loops import Alike
+from dvabatch.runtime.loops import Alike, Series, responses_ns
 from tests.runtime.profiled import MAX_BATCH, STAGES, profiled
+
+LIMITS = Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2)
+SLOWDOWNS = {2: 1.4, 4: 1.9, 8: 3.5}
+
+
+def a_crowd(queueing_ns: float, response_ns: float) -> Crowded:
+    return Crowded(np.asarray([queueing_ns], np.int64), np.asarray([response_ns], np.int64))
 
 
 def test_a_crowd_is_that_of_the_turn_in_which_the_host_was_fastest_whatever_came_of_it(
@@ -28,7 +36,7 @@ def test_a_crowd_is_that_of_the_turn_in_which_the_host_was_fastest_whatever_came
         self: Driven, draft: Profile, policy: Policy, batch: int, arrivals_ns: Sequence[int], lane: int = 0
     ) -> Crowded:
         found = turns.setdefault(batch, [])
-        found.append(Crowded((30.0, 10.0, 20.0)[len(found) % 3], (4e8, 6e8, 5e8)[len(found) % 3]))
+        found.append(a_crowd((30.0, 10.0, 20.0)[len(found) % 3], (4e8, 6e8, 5e8)[len(found) % 3]))
         return found[-1]
 
     believed: list[float] = []
@@ -39,32 +47,9 @@ def test_a_crowd_is_that_of_the_turn_in_which_the_host_was_fastest_whatever_came
 
     monkeypatch.setattr(Driven, "crowded", crowded)
     monkeypatch.setattr("dvabatch.runtime.crowds.slowdown_at_once", slowdown)
-    profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2))
+    profiled(LIMITS)
     assert believed
     assert set(believed) == {6e8}  # the longest, and yet the host was fastest
-
-
-def test_no_crowd_follows_one_that_is_far_heavier(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock that is told right behind a heavy one may still be its."""
-    sizes: list[tuple[int, int]] = []
-
-    def crowded(
-        self: Driven, draft: Profile, policy: Policy, batch: int, arrivals_ns: Sequence[int], lane: int = 0
-    ) -> Crowded:
-        sizes.append((batch, lane))
-        return Crowded(1.0, 1.0)
-
-    def repeated_ms(
-        self: DeviceProfiler, launcher: DeviceLauncher, first: int, last: int, place: Place, lane: int
-    ) -> float:
-        return place.rows * (1 + 2 * lane)
-
-    monkeypatch.setattr(DeviceProfiler, "_repeated_ms", repeated_ms)
-    monkeypatch.setattr(AtOnce, "_at_once_ms", lambda *_: 1e3)  # each fills the device
-    monkeypatch.setattr(Driven, "queued", lambda *_: Queue(1e6, 20_000, 10_000))
-    monkeypatch.setattr(Driven, "crowded", crowded)
-    profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2, lanes=(4, 8)))
-    assert sizes == [(4, 1), (2, 1), (4, 0), (1, 1), (2, 0), (1, 0)] * 3
 
 
 @pytest.mark.parametrize(("queueing_ns", "host_ns"), [(5_000.0, 10_000), (10_000.0, 20_000), (30_000.0, 60_000)])
@@ -73,51 +58,87 @@ def test_what_the_host_adds_to_a_crowd_goes_by_its_pace_there(
 ) -> None:
     alike: list[Alike] = []
 
-    def slowdown(measured_ns: float, arrivals_ns: Sequence[int], of: Alike, *others: object) -> float:
-        alike.append(of)
+    def slowdown(measured_ns: float, series: Sequence[Series], *others: object) -> float:
+        alike.extend(each.alike for each in series)
         return 1.0
 
     monkeypatch.setattr(Driven, "queued", lambda *_: Queue(5e9, 20_000, 10_000))
-    monkeypatch.setattr(Driven, "crowded", lambda *_: Crowded(queueing_ns, 1e9))
+    monkeypatch.setattr(Driven, "crowded", lambda *_: a_crowd(queueing_ns, 1e9))
     monkeypatch.setattr("dvabatch.runtime.crowds.slowdown_at_once", slowdown)
-    profiled(Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2))
+    profiled(LIMITS)
     assert {of.host_ns for of in alike} == {host_ns}
 
 
-@pytest.fixture
-def alone_ns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """What each crowd is told to take by itself, where each span takes 3 ms."""
-    told: list[int] = []
+class Device:
+    """One that is simulated: a batch alone takes 3 ms, and up to half as long again, by turns as its clock has it."""
 
-    def slowdown(measured_ns: float, arrivals_ns: Sequence[int], of: Alike, *others: object) -> float:
-        told.append(of.alone_ns)
-        return 1.0
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[tuple[int, float, float, int]] = []
+        self.series: list[tuple[int, ...]] = []
+        monkeypatch.setattr(Driven, "queued", self.queued)
+        monkeypatch.setattr(Driven, "crowded", self.crowded)
+        monkeypatch.setattr(Driven, "alone_ns", self.alone_ns)
 
-    monkeypatch.setattr(DeviceProfiler, "_repeated_ms", lambda *_: 3.0)
-    monkeypatch.setattr(AtOnce, "_at_once_ms", lambda *_: 1e3)  # each fills the device
-    monkeypatch.setattr(Driven, "queued", lambda *_: Queue(5e9, 20_000, 10_000))
-    monkeypatch.setattr(Driven, "crowded", lambda *_: Crowded(10_000.0, 1e9))
-    monkeypatch.setattr("dvabatch.runtime.crowds.slowdown_at_once", slowdown)
-    return told
+    @staticmethod
+    def took_ns(turn: int) -> float:
+        return 3e6 * (1.25 + 0.25 * math.sin(turn))
+
+    def queued(self, draft: Profile, policy: Normal, batch: int, count: int, at_once: int, lane: int) -> Queue:
+        return Queue(3e6 * SLOWDOWNS[at_once], 0.0, 0.0)
+
+    def crowded(self, draft: Profile, policy: Normal, batch: int, arrivals_ns: tuple[int, ...], lane: int) -> Crowded:
+        self.series.append(arrivals_ns)
+        curve = Curve(((1.0, 1.0), *((float(count), slowdown) for count, slowdown in SLOWDOWNS.items())))
+        turn = len(self.asked)
+        alike = Alike(round((self.took_ns(turn - 1) + self.took_ns(turn)) / 2))
+        spent_ns = responses_ns(curve.at, arrivals_ns, alike, policy.entry.instances)
+        return Crowded(np.asarray([10_000]), np.asarray(spent_ns))
+
+    def alone_ns(self, batch: int, lasting_s: float, expected_ns: float, lane: int) -> float:
+        self.asked.append((batch, lasting_s, expected_ns, lane))
+        return self.took_ns(len(self.asked) - 1)
 
 
-def test_a_lower_clock_beside_others_is_no_slowdown(alone_ns: list[int]) -> None:
-    limits = Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2)
-    clocks = iter([2000.0] * len(finer_sizes(MAX_BATCH)) + [1600.0] * 100)
-    profiled(limits, clock=lambda *_: next(clocks))
-    assert set(alone_ns) == {STAGES * 3_750_000}  # at 1600 of 2000 MHz
+DRAFT = Profile.from_table({"name": "draft", "stages": [{"latency_ms": {"4": 3.0}}]})
 
 
-def test_a_curve_of_which_one_crowd_s_clock_is_not_known_is_told_at_none(alone_ns: list[int]) -> None:
-    timed = len(finer_sizes(MAX_BATCH))
-    # Sizes 1, 2 and 4, 4 at once of each and then 2: of the second size nobody knows the latter.
-    clocks = iter([2000.0] * timed + [1600.0, 1600.0, 1600.0, 1600.0, None, 1600.0] + [1600.0] * 12)
-    asked: list[tuple[int, int]] = []
+def crowds_of(launches: int) -> Crowds:
+    driven = Driven.__new__(Driven)  # all that is asked of it is the device's
+    return Crowds(driven, DRAFT, cycles=4, launches=launches, alone_s=0.01)
 
-    def clock(began_ns: int, ended_ns: int) -> float | None:
-        asked.append((began_ns, ended_ns))
-        return next(clocks)
 
-    profiled(Limits(STAGES, MAX_BATCH, buffer_sets=4, executors_per_stage=4), clock=clock)
-    assert alone_ns == [STAGES * 3_750_000] * 2 + [STAGES * 3_000_000] * 2 + [STAGES * 3_750_000] * 2
-    assert all(earlier[1] <= later[0] for earlier, later in pairwise(asked)), "each of its own turn"
+def test_a_clock_that_sinks_and_rises_is_no_slowdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    Device(monkeypatch)
+    crowds = crowds_of(160)
+    for most in SLOWDOWNS:
+        crowds.add(0, 4, most)
+    crowds.take_turn()
+    assert dict(crowds.slowdowns(Costs())[0][4].points) == pytest.approx(SLOWDOWNS, rel=0.002)
+
+
+@pytest.mark.parametrize(("launches", "series"), [(160, [40] * 4), (100, [50] * 2), (20, [20])])
+def test_batches_are_alone_before_the_first_series_and_behind_each(
+    launches: int, series: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = Device(monkeypatch)
+    crowds = crowds_of(launches)
+    crowds.add(0, 4, 2)
+    crowds.take_turn()
+    assert [len(each) for each in device.series] == series
+    assert len(set(device.series)) == len(series), "no two alike"
+    assert device.asked == [(4, 0.01, 3e6, 0)] * (len(series) + 1)
+
+
+def test_what_lasts_has_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(monkeypatch)
+    crowds = crowds_of(160)
+    crowds.add(0, 4, 2)  # 4.2 ms / 2 / 0.75 between two of 160: 0.45 s
+    crowds.add(0, 4, 4)  # 1.9 / 4 * 2 / 1.4 of that: 0.3 s
+    for _ in range(3):
+        crowds.take_turn()
+    short = len(device.series)
+    longer = crowds_of(200)
+    longer.add(0, 4, 2)
+    for _ in range(3):
+        longer.take_turn()
+    assert (short, len(device.series) - short) == (3 * 8, 5)

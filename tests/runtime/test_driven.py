@@ -10,6 +10,7 @@ import pytest
 from dvabatch.batching.commands import Launch
 from dvabatch.batching.events import Event
 from dvabatch.batching.limits import Limits
+from dvabatch.batching.place import Place
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
@@ -84,12 +85,38 @@ def test_a_crowd_tells_of_launches_that_found_others_under_way(monkeypatch: pyte
 
     monkeypatch.setattr(DeviceLauncher, "start", start_slowly_at_first)
     runs, profile = driven()
-    assert (
-        runs.crowded(profile, Normal(FillOrWait(1, 0, 2)), 1, [0] * 10).queueing_ns < 5_000_000
-    )  # a tenth of the first
+    beside = runs.crowded(profile, Normal(FillOrWait(1, 0, 2)), 1, [0] * 10)
+    assert beside.queueing_ns.max() < 50_000_000, "not the first"
+    assert len(beside.queueing_ns) < len(beside.response_ns) == 10
     assert not waits_s
     waits_s.append(0.05)
     assert runs.crowded(profile, Normal(FillOrWait(1, 0, 2)), 1, [0]).queueing_ns >= 50_000_000  # nobody else was there
+
+
+def test_batches_alone_are_queued_deep_on_one_stream_as_long_as_they_are_expected_to_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    repeated: list[tuple[object, ...]] = []
+    synchronized: list[int] = []
+
+    def repeat(self: DeviceLauncher, *asked: object) -> None:
+        assert not synchronized, "only at the end"
+        repeated.append(asked)
+
+    def synchronize(self: DeviceLauncher, track: int) -> None:
+        time.sleep(0.02)
+        synchronized.append(track)
+
+    monkeypatch.setattr(DeviceLauncher, "repeat", repeat)
+    monkeypatch.setattr(DeviceLauncher, "synchronize", synchronize)
+    runs, _ = driven()
+    assert runs.alone_ns(2, 0.01, 1e6) >= 2e6, "a tenth of what ten took"
+    assert repeated == [(0, 0, 1, Place(0, 0, 2), 0)] * 10
+    assert synchronized == [0]
+    repeated.clear()
+    synchronized.clear()
+    assert runs.alone_ns(2, 0.01, 1e9) >= 1e7
+    assert len(repeated) == 2, "at least"
 
 
 def test_payloads_that_are_shorter_than_their_lane_are_filled_up_once_as_in_a_run(

@@ -15,6 +15,7 @@ from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.loops import (
     Alike,
+    Series,
     random_arrivals_ns,
     responses_ns,
     round_ns,
@@ -53,7 +54,7 @@ def found_again(
         cycle_ns = round_ns(np.sort(through_driver_ns(profile, count, [0] * 24 * count))[8 * count :], count)
         arrivals_ns = random_arrivals_ns(LAUNCHES, cycle_ns / count / 0.75, seed=count)
         measured_ns = usual_ns(through_driver_ns(profile, count, arrivals_ns))
-        found.append((count, slowdown_at_once(measured_ns, arrivals_ns, alike, count, found)))
+        found.append((count, slowdown_at_once(measured_ns, [Series(arrivals_ns, alike)], count, found)))
     return [slowdown for _, slowdown in found]
 
 
@@ -121,7 +122,8 @@ def test_the_slowdown_is_in_bounds_and_rises_with_what_was_measured(slow: int, h
     arrivals_ns = random_arrivals_ns(40, 20_000 / count, seed=count)
 
     def found(measured_ns: int, fewer: list[tuple[float, float]] | None = None) -> float:
-        return slowdown_at_once(measured_ns, arrivals_ns, Alike(10_000, 1000 * host), count, fewer or [])
+        series = [Series(arrivals_ns, Alike(10_000, 1000 * host))]
+        return slowdown_at_once(measured_ns, series, count, fewer or [])
 
     here = found(10_000 * slow)
     assert 1.0 <= here <= 2 * count
