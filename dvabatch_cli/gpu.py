@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from dvabatch.batching.limits import Limits
+from dvabatch.loadgen import PayloadPool
 from dvabatch.runtime.device_launcher import ROOM_FOR_GRAPHS, DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler
 from dvabatch.runtime.device_table import DeviceTable
@@ -177,18 +180,21 @@ def prepare_on(
 def profile_on(
     prepared: Prepared,
     limits: Limits,
-    row: Callable[[int | None], Mapping[str, Array]],
+    pool: PayloadPool,
     say: Say,
     *,
     again: bool = False,
     quick: bool = False,
     keep_awake: bool = False,
 ) -> MeasuredProfile:
-    """The profile of what was prepared, where it was prepared for; `quick` repeats less, `keep_awake` lets no core sleep."""
+    """The profile of what was prepared, where it was prepared for, on payloads of this pool; `quick` repeats less, `keep_awake`
+    lets no core sleep."""
     if isinstance(prepared, PreparedGpu):
-        return gpu_profile_of(prepared, limits, row, say, again=again, effort=QUICK_ON_GPU if quick else None)
+        return gpu_profile_of(prepared, limits, pool, say, again=again, effort=QUICK_ON_GPU if quick else None)
     effort = QUICK_ON_HOST if quick else None
-    return profile_of(prepared, limits, row, say, again=again, effort=effort, keep_awake=keep_awake)
+    return profile_of(
+        prepared, limits, lambda length: pool.row(0, length), say, again=again, effort=effort, keep_awake=keep_awake
+    )
 
 
 def passed_on(manifest: Manifest) -> dict[str, Layout]:
@@ -209,18 +215,10 @@ def open_launcher(
     yield DeviceLauncher(device, modules, table, graphs=prepared.graphs), table
 
 
-def usual_lengths(lanes: Sequence[int | None]) -> tuple[int | None, ...]:
-    """For each lane, how long a query is that comes by it: somewhere between the lane before and its longest."""
-    before = [0, *(lane or 0 for lane in lanes)]
-    return tuple(
-        None if lane is None else (shorter + 1 + lane) // 2 for shorter, lane in zip(before, lanes, strict=False)
-    )
-
-
 def gpu_profile_of(
     prepared: PreparedGpu,
     limits: Limits,
-    row: Callable[[int | None], Mapping[str, Array]],
+    pool: PayloadPool,
     say: Say,
     *,
     again: bool = False,
@@ -230,7 +228,7 @@ def gpu_profile_of(
 
     def measure() -> ProfileRun:
         say(f"measuring the profile on {prepared.gpu}")
-        examples = examples_of(limits, row)
+        examples = examples_of(limits, lambda length: pool.row(0, length))
         with (
             CudaDevice() as device,
             open_launcher(prepared, limits, examples, device) as stages,
@@ -243,10 +241,14 @@ def gpu_profile_of(
             whole_launcher = DeviceLauncher(device, [whole], whole_table, graphs=prepared.graphs)
             profiler = DeviceProfiler(
                 prepared.manifest.name, f"{prepared.version} on {prepared.gpu}, {prepared.precision}", stages,
-                whole_launcher, limits, examples, payloads=examples_of(replace(limits, lanes=usual_lengths(limits.lanes)), row),
+                whole_launcher, limits, examples, row=pool.row,
                 effort=effort, progress=say, clock=None if notes is None else notes.mean_mhz,
             )  # fmt: skip
-            with undisturbed():  # as runs are
-                return profiler.measure()
+            pool.move(stages[0].pin)  # as for a run
+            try:
+                with undisturbed():  # as runs are
+                    return profiler.measure()
+            finally:
+                pool.move(np.array)  # to where it outlasts the device
 
     return kept_profile(prepared, limits, [prepared.gpu, prepared.graphs > 0], measure, again=again)

@@ -51,9 +51,7 @@ def lay_ground(config: Config, say: Say) -> Ground:
         )
         limits = limits_of(config, len(prepared.manifest.stages))
         pool = payloads_of(config, prepared.manifest.inputs)
-        measured = profile_on(
-            prepared, limits, lambda length: pool.row(0, length), say, keep_awake=config.engine.keep_awake
-        )
+        measured = profile_on(prepared, limits, pool, say, keep_awake=config.engine.keep_awake)
         profile, tax = measured.profile, measured.slicing_tax
     _check_fit(config, profile)
     return Ground(profile, tax, prepared, profile.capacity_rps(config.engine.max_batch, lane_mix(config)))

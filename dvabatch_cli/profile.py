@@ -95,7 +95,7 @@ def profile(
         )
         pool = payloads_of(config, prepared.manifest.inputs)
         limits = limits_of(config, len(prepared.manifest.stages))
-        measured = profile_on(prepared, limits, lambda length: pool.row(0, length), say, again=again, quick=quick)
+        measured = profile_on(prepared, limits, pool, say, again=again, quick=quick)
         document = {**measured.profile.to_table(), "slicing_tax": dict(measured.slicing_tax)}
         if output is not None:
             write_json(output, document)

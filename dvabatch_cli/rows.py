@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,9 @@ class Rows(Protocol):
 
     def row(self, query_id: int, length: int | None) -> Mapping[str, Array]: ...
 
+    def of_run(self, queries: int, lengths: Sequence[int] | None) -> Iterable[tuple[Mapping[str, Array], int | None]]:
+        """Each payload, with its length, that so many queries of these lengths bring, once; none where none comes again."""
+
 
 class PooledRows:
     """Payloads of a model, from the pool."""
@@ -32,6 +36,12 @@ class PooledRows:
 
     def row(self, query_id: int, length: int | None) -> Mapping[str, Array]:
         return self._pool.row(query_id, length)
+
+    def of_run(self, queries: int, lengths: Sequence[int] | None) -> Iterable[tuple[Mapping[str, Array], int | None]]:
+        size = self._pool.size
+        of_queries = repeat(None, min(queries, size)) if lengths is None else lengths
+        for index, length in dict.fromkeys((query % size, length) for query, length in enumerate(of_queries)):
+            yield self._pool.row(index, length), length
 
     def pin(self, pin: Callable[[Array], Array]) -> None:
         """Moves the pool into memory from which a device reads without a copy of ours."""
@@ -46,3 +56,6 @@ class TokenRows:
     def row(self, query_id: int, length: int | None) -> Mapping[str, Array]:
         row = np.array([query_id, 0])
         return {"query": row if length is None else np.tile(row, (length, 1))}
+
+    def of_run(self, queries: int, lengths: Sequence[int] | None) -> Iterable[tuple[Mapping[str, Array], int | None]]:
+        return ()

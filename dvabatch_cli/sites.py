@@ -6,7 +6,7 @@ import gc
 import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, TypeVar
 
@@ -62,6 +62,9 @@ class Site(ABC, Generic[_S]):
         self, driver: Driver[_S], payload: Payload, pads: Mapping[str, float], faults: Faults | None = None
     ) -> AbstractContextManager[_S]:
         """What starts that run's launches; when the block is left, nothing of it runs any more, but for what hangs."""
+
+    def know(self, payloads: Iterable[tuple[Mapping[str, Array], int | None]], pads: Mapping[str, float]) -> None:
+        """Queries of the next run will bring these, each with its length: none is to be looked at for the first time then."""
 
     def settle(self) -> None:
         """What comes now is measured."""
@@ -145,6 +148,16 @@ class GpuSite(Site[Pollable]):
                 f"the GPU was lost: {launcher.lost}; what was measured before is kept: see `nvidia-smi` and the system's log, "
                 "then go on with --resume"
             )
+
+    def know(self, payloads: Iterable[tuple[Mapping[str, Array], int | None]], pads: Mapping[str, float]) -> None:
+        lanes = self._profile.lanes
+        in_lanes = (
+            (payload, lane)
+            for payload, length in payloads
+            for lane, longest in enumerate(lanes)
+            if length is None or longest is None or length <= longest
+        )
+        self._launcher.know(in_lanes, pads)
 
     def settle(self) -> None:
         self._launcher.graphs.forget_counts()

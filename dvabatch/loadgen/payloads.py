@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -91,19 +92,23 @@ class PayloadPool:
         self.size = len(next(iter(self._pool.values())))
         for array in self._pool.values():
             array.setflags(write=False)
-        # Given out so far, by place in the pool and length: arrays, and whole payloads.
+        # Given out so far: arrays by input, place in the pool and length, and whole payloads by length and place.
         self._rows: dict[tuple[str, int, int | None], Array] = {}
-        self._given: dict[tuple[int, int | None], Mapping[str, Array]] = {}
+        self._given: dict[int | None, list[Mapping[str, Array] | None]] = {}
 
     def row(self, index: int, length: int | None = None) -> Mapping[str, Array]:
         """The inputs of request `index` without batch axis, read-only; sequence axes have exactly `length`.
 
-        The same arrays come each time that their turn comes again, at the same length: who takes them may know them again.
+        The same mapping of the same arrays comes each time that their turn comes again, at the same length, and never changes:
+        who takes it may know it again.
         """
-        key = index % self.size, length
-        row = self._given.get(key)
+        given = self._given.get(length)
+        if given is None:
+            given = self._given[length] = [None] * self.size
+        row = given[index % self.size]
         if row is None:
-            row = self._given[key] = {name: self._one(spec, index, length) for name, spec in self._inputs.items()}
+            arrays = {name: self._one(spec, index, length) for name, spec in self._inputs.items()}
+            row = given[index % self.size] = MappingProxyType(arrays)
         return row
 
     def move(self, place: Callable[[Array], Array]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dvabatch.batching.commands import Launch
 from dvabatch.batching.events import DeviceLost, Event, LaunchFailed, LaunchFinished
@@ -60,6 +60,10 @@ class DeviceLauncher:
                 f"launches on {hung} streams of {self._device.name} hung in an earlier run and have not ended: "
                 "they may still write to its rows; start again in a fresh process"
             )
+
+    def know(self, payloads: Iterable[tuple[Mapping[str, Array], int]], pads: Mapping[str, float]) -> None:
+        """Looks at what may come, each in batches of a lane, before it does; `pads` as they will be served with."""
+        self._transfers.know(payloads, pads)
 
     @property
     def lost(self) -> str | None:

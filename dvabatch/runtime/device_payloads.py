@@ -7,6 +7,7 @@ a small network does the device. What nobody can change is looked at once, for e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -30,14 +31,16 @@ class KnownPayloads:
         self._names = list(rows)
         self._pinned_at = pinned_at
         self._pads = pads
-        # The arrays are kept with their places: no other ever has their ids.
+        # The arrays are kept with their places: no other ever has their ids. So are mappings that nobody can change.
         self._known: dict[tuple[int, ...], tuple[list[Array], list[int]]] = {}
+        self._mappings: dict[int, tuple[Mapping[str, Array], list[int]]] = {}
         self._kept: dict[str, Array] = {}  # whole rows, by number: memory that nobody has touched takes no room
 
     def make_room(self, payloads: int) -> None:
         """Forgets all of them if so many more might not find room: what `places` has said holds until then."""
-        if len(self._known) + payloads > _MOST:
+        if max(len(self._known), len(self._mappings)) + payloads > _MOST:
             self._known.clear()
+            self._mappings.clear()
 
     def places(self, payload: Mapping[str, Array]) -> list[int] | None:
         """Where each input of it is found; None of one that somebody may change, is too large to be kept, or finds no room.
@@ -45,9 +48,15 @@ class KnownPayloads:
         Raises:
             PayloadError: one does not fit its row.
         """
+        found = self._mappings.get(id(payload))
+        if found is not None:
+            return found[1]
         key = tuple([id(payload[name]) for name in self._names])
         known = self._known.get(key)
-        return self._learnt(key, payload) if known is None else known[1]
+        places = self._learnt(key, payload) if known is None else known[1]
+        if places is not None and type(payload) is MappingProxyType and len(self._mappings) < _MOST:
+            self._mappings[id(payload)] = payload, places
+        return places
 
     def kept(self, name: str) -> Array:
         """The rows that are kept of an input, by number."""

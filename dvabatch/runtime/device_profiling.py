@@ -77,14 +77,13 @@ class DeviceProfiler:
         limits: Limits,
         examples: Sequence[Mapping[str, Array]],
         *,
-        payloads: Sequence[Mapping[str, Array]] | None = None,
+        row: Callable[[int, int | None], Mapping[str, Array]],
         effort: DeviceEffort | None = None,
         progress: Callable[[str], None] = lambda _: None,
         clock: Clock | None = None,
     ) -> None:
-        """`examples[lane]` is an input batch of 1, as long as its lane; `payloads[lane]` such as queries of that lane bring,
-        which may be shorter and need padding then: they are the examples, where nobody says. `clock` is the device's between
-        two instants."""
+        """`examples[lane]` is an input batch of 1, as long as its lane; `row` gives the inputs of a query by its number and
+        length, as the pool of a run does. `clock` is the device's between two instants."""
         self._name = name
         self._version = version
         self._launcher, self._table = stages
@@ -95,7 +94,7 @@ class DeviceProfiler:
         self._progress = progress
         self._clock: Clock = clock or (lambda *_: None)
         self._at_once = AtOnce(self._launcher, limits, self._effort.budget_s, self._effort.rounds, progress)
-        self._driven = Driven(self._launcher, self._table, limits, payloads or examples)
+        self._driven = Driven(self._launcher, self._table, limits, row)
 
     def measure(self) -> ProfileRun:
         """The whole profile."""

@@ -7,7 +7,8 @@ Page-locked payloads go from where they lie, neighbours at one call. Others go b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from dvabatch.batching.commands import Launch
 from dvabatch.runtime.device_payloads import KnownPayloads
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.device_tracks import Track
+from dvabatch.runtime.padding import PayloadError
 from engines.base import Array
 from engines.device import Device, Event, Stream
 
@@ -49,6 +51,13 @@ class Transfers:
         self._pinned.append((first, first + room.nbytes, room))
         self._known.clear()  # what was kept in rows so far may be page-locked now
         return pinned
+
+    def know(self, payloads: Iterable[tuple[Mapping[str, Array], int]], pads: Mapping[str, float]) -> None:
+        """Looks at what may come, each in batches of a lane, before it does; `pads` as they will be served with."""
+        self.serve(self._payload, pads)
+        for payload, lane in payloads:
+            with suppress(PayloadError):  # the launch that has it will say so
+                self._known_of(lane).places(payload)
 
     def upload(self, launch: Launch, track: Track) -> None:
         """Queues the payloads of a launch; what comes on its track waits for them.

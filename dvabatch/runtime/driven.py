@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from dvabatch.runtime.polling import PollingDriver
 from dvabatch.runtime.profiling import check_answered
 from engines.base import Array
 
-_POOL_ROWS: Final = 64  # payloads, as many as the pool of a run has
+_LENGTHS: Final = 4096  # queries of a lane, until lengths repeat themselves
 _NS_PER_S: Final = 1e9
 _FEWEST: Final = 10
 _LEAST_ALONE: Final = 2
@@ -50,14 +50,19 @@ class Driven:
     """Runs of a polling driver on open stages; each takes a draft of the profile, which its machine needs."""
 
     def __init__(
-        self, launcher: DeviceLauncher, table: DeviceTable, limits: Limits, payloads: Sequence[Mapping[str, Array]]
+        self,
+        launcher: DeviceLauncher,
+        table: DeviceTable,
+        limits: Limits,
+        row: Callable[[int, int | None], Mapping[str, Array]],
     ) -> None:
-        """`payloads[lane]` is an input batch of 1, such as queries of that lane bring."""
+        """`row` gives the inputs of a query by its number and length, as the pool of a run does: of all lengths, from wherever
+        they lie, they keep the host busier than the same few would."""
         self._launcher = launcher
         self._table = table
         self._limits = limits
-        self._payloads = payloads
-        self._pools: dict[int, list[dict[str, Array]]] = {}  # by lane
+        self._row = row
+        self._lengths: dict[int, list[int] | None] = {}  # by lane, of queries one after the other
 
     def lone_ns(self, draft: Profile, policy: Policy, lasting_s: float) -> float:
         """The usual response of queries that find the runtime idle, under a light load of the first lane that lasts.
@@ -145,30 +150,33 @@ class Driven:
         lane: int = 0,
     ) -> Journal:
         machine = Machine(self._limits, draft, policy)
-        length = self._limits.lanes[lane]
         queries = len(arrivals_ns) * batch
-        lengths = None if length is None else [length] * queries
+        of_lane = self._lengths_of(lane)
+        lengths = None if of_lane is None else [of_lane[query_id % _LENGTHS] for query_id in range(queries)]
         journal = Journal(queries, lengths)
         driver = PollingDriver(machine, self._table, JournalObserver(journal))
-        pool = self._pool(lane)
-        self._launcher.serve(lambda query_id: pool[query_id % _POOL_ROWS], {})
+        row = self._row
+        self._launcher.serve(lambda query_id: row(query_id, None if lengths is None else lengths[query_id]), {})
         driver.set_anchor(time.perf_counter_ns() + NS_PER_MS)
         driver.run(self._launcher, PullArrivals([arrivals_ns[index // batch] for index in range(queries)], lengths))
         check_answered(journal)
         return journal
 
-    def _pool(self, lane: int) -> list[dict[str, Array]]:
-        """Payloads of queries as a run has them: page-locked neighbours, so that a batch of whole ones is one transfer, that
-        nobody changes."""
-        pool = self._pools.get(lane)
-        if pool is None:
-            payload = self._payloads[lane].items()
-            rows = {name: self._launcher.pin(np.repeat(value[:1], _POOL_ROWS, axis=0)) for name, value in payload}
-            for of in rows.values():
-                of.setflags(write=False)
-            # Each row is one array, the same each time: what it looks like on the device is kept by that.
-            pool = self._pools[lane] = [{name: of[index] for name, of in rows.items()} for index in range(_POOL_ROWS)]
-        return pool
+    def _lengths_of(self, lane: int) -> list[int] | None:
+        """Spread over all that come by this lane; the first time, payloads of these lengths are looked at, as before a run."""
+        if lane not in self._lengths:
+            longest = self._limits.lanes[lane]
+            drawn: list[int | None] = [None] * _LENGTHS
+            if longest is None:
+                self._lengths[lane] = None
+            else:
+                shortest = 1 + (self._limits.lanes[lane - 1] or 0 if lane else 0)
+                rising = np.linspace(shortest, longest, _LENGTHS).round().astype(int)
+                shuffled: list[int] = np.random.default_rng(longest).permutation(rising).tolist()
+                self._lengths[lane] = shuffled
+                drawn = [*shuffled]
+            self._launcher.know(((self._row(number, length), lane) for number, length in enumerate(drawn)), {})
+        return self._lengths[lane]
 
 
 def _unsettled(count: int) -> int:

@@ -12,6 +12,7 @@ from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
+from dvabatch.runtime import device_payloads, padding
 from dvabatch.runtime.arrivals import PullArrivals
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
@@ -23,8 +24,9 @@ from dvabatch.runtime.tensors import TensorTable
 from dvabatch_cli.console import one_message
 from dvabatch_cli.errors import Exit
 from dvabatch_cli.sites import GpuSite, HostSite, undisturbed
+from engines.base import Array
 from tests.runtime.fake_device import FakeDevice, FakeModule
-from tests.runtime.rig import token_of
+from tests.runtime.rig import frozen_token, token_of
 
 
 @pytest.mark.parametrize(("share", "shown"), [(0.5, 1.0), (1.0, 0.5)])
@@ -50,6 +52,33 @@ def test_a_run_finds_no_old_garbage_and_leaves_the_interpreter_as_it_was() -> No
         raise KeyboardInterrupt
     assert gc.get_freeze_count() == 0
     assert sys.getswitchinterval() == before_s
+
+
+def test_a_gpu_s_host_has_looked_at_all_payloads_of_a_run_in_every_lane_that_takes_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    filled: list[int] = []
+
+    def fill_row(row: Array, value: Array, pad: float, name: str) -> None:
+        filled.append(len(row))
+        padding.fill_row(row, value, pad, name)
+
+    monkeypatch.setattr(device_payloads, "fill_row", fill_row)
+    lanes = (4, 8)
+    profile, stages = table_stages({"lanes": {str(lane): {"stages": [{"latency_ms": {"1": 0.01}}]} for lane in lanes}})
+    limits = Limits(1, 1, lanes=lanes)
+    examples = [{name: rows[None] for name, rows in token_of(0, lane).items()} for lane in lanes]
+    device, modules = FakeDevice(), [FakeModule(stage) for stage in stages]
+    table = DeviceTable(device, lay_out_modules(modules, examples, ["answer"]), 1, 1)
+    site = GpuSite(DeviceLauncher(device, modules, table), table, profile)
+    payloads = [frozen_token(index, length) for index, length in enumerate((3, 5, 9))]
+    site.know([(payload, length) for payload, length in zip(payloads, (3, 5, 9), strict=True)], {})
+    assert sorted(filled) == [4, 8, 8], "the third is too long for any"
+    driver = site.driver(Machine(limits, profile, Normal(FillOrWait(1, 0, 1))), JournalObserver(Journal(2, [3, 5])))
+    with site.starter(driver, payloads.__getitem__, {}) as starter:
+        driver.run(starter, PullArrivals([0, 0], [3, 5]))
+    assert len(filled) == 3
+    assert device.queued == 0
 
 
 @pytest.mark.parametrize("deaf_after", [None, 0])

@@ -31,6 +31,6 @@ def profiled(
     told: list[str] = []
     profiler = DeviceProfiler(
         "fake", "fake 1", (launcher, table), DeviceLauncher(device, [whole], alone), limits, examples,
-        effort=EFFORT, progress=told.append, clock=clock,
+        row=token_of, effort=EFFORT, progress=told.append, clock=clock,
     )  # fmt: skip
     return profiler.measure(), launcher, told

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -98,6 +99,14 @@ def token_of(query_id: int, length: int | None = None) -> dict[str, Array]:
     """A table's payload: who asks, and no stage done."""
     row = np.array([query_id, 0])
     return {"query": row if length is None else np.tile(row, (length, 1))}
+
+
+def frozen_token(query_id: int, length: int | None = None) -> Mapping[str, Array]:
+    """The same as a pool gives it: nobody can change it."""
+    token = token_of(query_id, length)
+    for array in token.values():
+        array.setflags(write=False)
+    return MappingProxyType(token)
 
 
 @dataclass(slots=True)

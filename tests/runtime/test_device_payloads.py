@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -46,6 +47,28 @@ def test_the_same_mask_with_other_words_is_another_payload() -> None:
     assert rows_of(lane, first)["words"] == [5, 6, 9, 9]
     assert rows_of(lane, other)["words"] == [7, 8, 9, 9]
     assert rows_of(lane, first)["words"] == [5, 6, 9, 9]
+
+
+def test_a_read_only_mapping_is_looked_at_once_and_any_other_each_time() -> None:
+    lane = known()
+    beneath = {"mask": frozen(1, 1), "words": frozen(5, 6)}
+    changing, fixed = dict(beneath), MappingProxyType(beneath)
+    places = lane.places(fixed)
+    assert lane.places(changing) == places
+    changing["words"] = beneath["words"] = frozen(7, 8)
+    assert lane.places(fixed) == places
+    assert rows_of(lane, changing)["words"] == [7, 8, 9, 9]
+
+
+def test_no_mapping_is_taken_for_one_that_had_its_id_or_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_payloads, "_MOST", 100)
+    lane, mask = known(), frozen(1)
+    first = MappingProxyType({"mask": mask, "words": frozen(-1)})
+    for value in range(2_000):  # each is gone before the next one comes, but for what keeps it
+        lane.make_room(2)
+        payload = MappingProxyType({"mask": mask, "words": frozen(value)})
+        assert rows_of(lane, payload)["words"] == rows_of(lane, payload)["words"] == [value, 9, 9, 9]
+        assert rows_of(lane, first)["words"] == [-1, 9, 9, 9]
 
 
 def test_no_array_is_taken_for_one_that_had_its_id() -> None:

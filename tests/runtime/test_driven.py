@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -22,20 +23,22 @@ from dvabatch.runtime.profiling import OneByOne
 from dvabatch.runtime.shapes import lay_out_modules
 from engines.base import Array
 from tests.runtime.fake_device import FakeDevice, FakeModule
-from tests.runtime.rig import quick_table, token_of
+from tests.runtime.rig import frozen_token, quick_table, token_of
 
 STAGES, MAX_BATCH = 2, 4
 
 
-def driven(lanes: tuple[int | None, ...] = (None,), length: int | None = None) -> tuple[Driven, Profile]:
+Row = Callable[[int, int | None], Mapping[str, Array]]
+
+
+def driven(lanes: tuple[int | None, ...] = (None,), row: Row = token_of) -> tuple[Driven, Profile]:
     profile, tables = quick_table(STAGES, MAX_BATCH, [lane for lane in lanes if lane is not None])
     limits = Limits(STAGES, MAX_BATCH, buffer_sets=2, executors_per_stage=2, lanes=lanes)
     device = FakeDevice()
     modules = [FakeModule(table) for table in tables]
     examples = [{name: rows[None] for name, rows in token_of(0, lane).items()} for lane in lanes]
     table = DeviceTable(device, lay_out_modules(modules, examples, ["answer"]), limits.buffer_sets, MAX_BATCH)
-    payloads = [{name: rows[None] for name, rows in token_of(0, length).items()}]
-    return Driven(DeviceLauncher(device, modules, table), table, limits, payloads), profile
+    return Driven(DeviceLauncher(device, modules, table), table, limits, row), profile
 
 
 def test_whole_batches_are_answered_after_they_came_and_in_order() -> None:
@@ -119,17 +122,30 @@ def test_batches_alone_are_queued_deep_on_one_stream_as_long_as_they_are_expecte
     assert len(repeated) == 2, "at least"
 
 
-def test_payloads_that_are_shorter_than_their_lane_are_filled_up_once_as_in_a_run(
+def test_payloads_are_of_all_lengths_of_their_lane_and_none_is_looked_at_for_the_first_time_in_a_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    filled: list[str] = []
+    filled: list[int] = []
+    pool: dict[tuple[int, int | None], Mapping[str, Array]] = {}
+    brought: list[int | None] = []
 
     def fill_row(row: Array, value: Array, pad: float, name: str) -> None:
-        filled.append(name)
+        filled.append(len(value))
         padding.fill_row(row, value, pad, name)
 
+    def row(query_id: int, length: int | None) -> Mapping[str, Array]:
+        brought.append(length)
+        assert length is not None
+        key = query_id % 64, length
+        return pool[key] if key in pool else pool.setdefault(key, frozen_token(*key))
+
     monkeypatch.setattr(device_payloads, "fill_row", fill_row)
-    runs, profile = driven((8,), length=5)
-    for _ in range(2):
-        runs.done_ns(profile, Normal(FillOrWait(4, 0, 1)), 4, [0] * 40)
-    assert len(filled) == 64, "as many as there are payloads"
+    runs, profile = driven((4, 8), row)
+    for lane, lengths in ((1, {5, 6, 7, 8}), (0, {1, 2, 3, 4})):
+        brought.clear()
+        runs.done_ns(profile, Normal(FillOrWait(4, 0, 1)), 4, [0] * 40, lane)
+        assert set(brought[:160]) == set(brought[-160:]) == lengths
+        known = len(filled)
+        assert known == len({key for key in pool if key[1] in lengths}) + (64 * 4 if lane == 0 else 0)
+        runs.done_ns(profile, Normal(FillOrWait(4, 0, 1)), 4, [0] * 40, lane)
+        assert len(filled) == known
