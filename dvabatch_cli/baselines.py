@@ -19,7 +19,7 @@ from dvabatch_cli.config import Config
 from dvabatch_cli.config.policies import AnyPolicy, EntryOptions, NormalInputOptions, NormalOptions
 from dvabatch_cli.grids import grid_of
 from dvabatch_cli.halving import SEED_OFFSET, Round, Search, pool
-from dvabatch_cli.wiring import Contender, LoadPoint, contender_of, lane_mix, lengths_of, limits_of
+from dvabatch_cli.wiring import Contender, LoadPoint, contender_of, lengths_of, limits_of
 
 UNTUNED_BATCH, UNTUNED_DELAY_US = 32, 2000
 BEST = 3
@@ -62,7 +62,8 @@ def swept(
     """The best few settings at a load, best first, by mean response in simulation."""
     limits = limits_of(config, profile.stages)
     search = Search(
-        profile.at_load(point.rate_rps / profile.capacity_rps(limits.max_batch, lane_mix(config))),
+        profile,
+        point.of_capacity,
         limits,
         point.process,
         lengths_of(config, point.process),

@@ -45,6 +45,7 @@ class Trial:
 
     setting: AnyPolicy
     profile: str  # its table, as JSON
+    of_capacity: float
     limits: Mapping[str, Any]
     process: Process
     lengths: LengthDistribution | None
@@ -54,9 +55,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What settings are tried on."""
+    """What settings are tried on: a machine that knows the profile, and a device that is under a load of such a part of its
+    capacity."""
 
     profile: Profile
+    of_capacity: float
     limits: Limits
     process: Process
     lengths: LengthDistribution | None
@@ -72,16 +75,16 @@ class Search:
             entering = [setting for _, setting in found[: turn.settings]]
             say(len(entering), turn.queries)
             trials = [
-                Trial(setting, table, limits, self.process, self.lengths, turn.queries, self.seed)
+                Trial(setting, table, self.of_capacity, limits, self.process, self.lengths, turn.queries, self.seed)
                 for setting in entering
             ]
             found = sorted(zip(across(tried_ns, trials), entering, strict=True), key=lambda pair: pair[0])
         return found
 
 
-def mean_ns(machine: Machine, schedule: Schedule) -> float:
-    """Mean response of the answered queries, in simulation."""
-    journal = SimulatedDriver(machine).run(schedule.arrivals_ns, schedule.lengths)
+def mean_ns(machine: Machine, schedule: Schedule, device: Profile | None = None) -> float:
+    """Mean response of the answered queries, in simulation; `device` is what things cost, if not what the machine knows."""
+    journal = SimulatedDriver(machine, None, device).run(schedule.arrivals_ns, schedule.lengths)
     spent = [
         done - arrival
         for done, arrival, outcome in zip(journal.done_ns, journal.arrival_ns, journal.outcome, strict=True)
@@ -95,13 +98,15 @@ def tried_ns(trial: Trial) -> float:
     schedule = make_schedule(
         trial.process, trial.lengths, num_requests=trial.queries, max_duration_s=None, seed=trial.seed
     )
-    profile = _profile(trial.profile)
-    return mean_ns(Machine(Limits(**trial.limits), profile, policy_of(trial.setting, profile)), schedule)
+    profile, device = _profiles(trial.profile, trial.of_capacity)
+    return mean_ns(Machine(Limits(**trial.limits), profile, policy_of(trial.setting, profile)), schedule, device)
 
 
 @lru_cache(maxsize=1)  # all trials of a search are on one
-def _profile(table: str) -> Profile:
-    return Profile.from_table(json.loads(table))
+def _profiles(table: str, of_capacity: float) -> tuple[Profile, Profile]:
+    """That which the machine knows, and that of the device."""
+    profile = Profile.from_table(json.loads(table))
+    return profile, profile.at_load(of_capacity)
 
 
 @contextmanager

@@ -67,15 +67,15 @@ class SimulatedBed:
         host_heard: bool = True,
     ) -> Result:
         """With `pace`, everything takes that many times as long, with `device_pace` what the device does, with `disturbance`
-        launches beside each other do, and with `host_pace` what the host does for a device; with `clock_mhz` the device keeps
-        that clock, where the profile knows its own. As in a real run the machine hears of the host's pace (unless
-        `host_heard` is False), and of nothing else."""
+        launches beside each other do, and with `host_pace` what the host does for a device. The device keeps the clock that the
+        load leaves it, or `clock_mhz`, where the profile knows its own. As in a real run the machine hears of the host's pace
+        (unless `host_heard` is False), and of nothing else."""
         machine = _machine(self._config, self._profile, contender)
         recorder = None if trace is None else Recorder(machine, trace)
         faults = faults_of(self._config, schedule.seed)
         device = self._profile if disturbance == 1.0 else self._profile.at_disturbance(disturbance)
         device = device if host_pace == 1.0 else device.at_pace(host_pace)
-        device = device if clock_mhz is None else device.at_clock(clock_mhz)
+        device = device.at_load(point.of_capacity) if clock_mhz is None else device.at_clock(clock_mhz)
         driver = SimulatedDriver(
             machine,
             recorder,

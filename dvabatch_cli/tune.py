@@ -71,8 +71,7 @@ def _best(
     """The best of a policy's grid at one load, and what its options in the config would give."""
     limits = limits_of(config, ground.profile.stages, policy.max_queue)
     seed = max(config.load.seeds) + SEED_OFFSET
-    there = ground.profile.at_load(point.rate_rps / ground.capacity_rps)
-    search = Search(there, limits, point.process, lengths_of(config, point.process), seed)
+    search = Search(ground.profile, point.of_capacity, limits, point.process, lengths_of(config, point.process), seed)
     settings = grid_of(policy, limits)
     say(f"{policy.name} at {point.rate_rps:.4g} queries/s: {len(settings)} settings")
     found = search.ranked(settings, rounds, across, lambda *_: None)[0]

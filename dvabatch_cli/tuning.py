@@ -35,7 +35,7 @@ DELAYS_OF_WHOLE = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2)
 _SEED = 77_003
 _WORTH = 1.005  # times as long: what is closer than that is not told apart by a profile
 _BEYOND = 1000.0  # the bound of the last setting, which serves whatever comes
-_FORM = 8  # of what is kept: settings of another form are tuned anew
+_FORM = 9  # of what is kept: settings of another form are tuned anew
 _SETTINGS = TypeAdapter(tuple[AutoSetting, ...])
 
 
@@ -127,8 +127,7 @@ def tune_auto(
     say(f"tuning AUTO: {len(settings)} settings at {len(utilizations)} loads, simulated")
     best: list[AutoSetting] = []
     for utilization in utilizations:
-        there = profile.at_load(utilization)
-        search = Search(there, limits, Poisson(utilization * capacity_rps), lengths, _SEED)
+        search = Search(profile, utilization, limits, Poisson(utilization * capacity_rps), lengths, _SEED)
         # Apart: of those ahead many are alike, and would leave no room for any other in the last round.
         ranked = (search.ranked(some, effort.rounds, across, lambda *_: None)[0] for some in candidates)
         mean_ns, found = _worth_it(*((mean_ns, _setting_of(options)) for mean_ns, options in ranked))

@@ -66,11 +66,13 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class LoadPoint:
-    """One rate of a load, for all its seeds."""
+    """One rate of a load, for all its seeds. `utilization` is None where the load is not told so; `of_capacity` is the same
+    part in any case, of loads that change the mean."""
 
     process: Process
     utilization: float | None
     rate_rps: float
+    of_capacity: float
 
     def schedule(self, config: Config, seed: int) -> Schedule:
         """The schedule that every contender meets at this point."""
@@ -147,7 +149,8 @@ def _setting(options: AutoSetting) -> Setting:
 
 
 def _favoring(options: OperatorDvaOptions | HybridDvaOptions, profile: Profile) -> Favoring:
-    favored = options.favor_per_stage or tuple(profile.favored_batch(stage) for stage in range(profile.stages))
+    there = profile.at_load(1.0)  # a batch that goes faster for a higher clock is not favoured for that
+    favored = options.favor_per_stage or tuple(there.favored_batch(stage) for stage in range(profile.stages))
     return Favoring(favored)
 
 
@@ -168,10 +171,10 @@ def load_points(config: Config, capacity_rps: float) -> list[LoadPoint]:
     rates = load.rates_rps(capacity_rps)
     if not rates:
         rate = process.mean_rate_rps
-        return [LoadPoint(process, rate / capacity_rps, rate)]
+        return [LoadPoint(process, rate / capacity_rps, rate, rate / capacity_rps)]
     utilizations = load.utilization or (None,) * len(rates)
     return [
-        LoadPoint(process.at_rate(rate), utilization, rate)
+        LoadPoint(process.at_rate(rate), utilization, rate, rate / capacity_rps)
         for rate, utilization in zip(rates, utilizations, strict=True)
     ]
 

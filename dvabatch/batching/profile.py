@@ -220,18 +220,17 @@ class Profile:
         curves = [[StageCurves(there(stage.latency_ms), stage.share) for stage in lane] for lane in self.curves]
         return self._like(curves, self.whole, self.costs, Curve(((1.0, mhz),)))
 
-    def at_load(self, utilization: float) -> Profile:
+    def at_load(self, of_capacity: float) -> Profile:
         """The profile of a GPU under a load that lasts, of this part of its capacity; itself where nobody knows its clocks.
 
-        At full load a card that comes to its power cap keeps the clock at which the largest size was timed. For the same work
-        it takes the more power the higher its clock (by about as much, in runs of U-Net on an H200): so at a part of the load
-        its clock is higher by that part, until it is the highest. It is the same for all sizes, which were timed at a clock
-        each.
+        At full load a card that comes to its power cap keeps about the clock at which the largest size was timed. The same work
+        takes power by its clock (about so, in runs of U-Net on an H200): so at a part of the load the clock is that one divided
+        by the part, until it is the highest. It is the same for all sizes, which were timed at a clock each.
         """
-        if self.sm_mhz is None or utilization <= 0:
+        if self.sm_mhz is None:
             return self
         clocks = [mhz for _, mhz in self.sm_mhz.points]
-        return self.at_clock(min(max(clocks), clocks[-1] / min(1.0, utilization)))
+        return self.at_clock(max(clocks) if of_capacity <= 0 else min(max(clocks), clocks[-1] / min(1.0, of_capacity)))
 
     def at_disturbance(self, factor: float) -> Profile:
         """The profile of a machine on which two launches beside each other take `factor` times as long, by their shares.

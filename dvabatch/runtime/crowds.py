@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -18,7 +19,10 @@ from dvabatch.runtime.loops import Alike, Series, random_arrivals_ns, slowdown_a
 _LONG_NS: Final = 5e8  # what takes the device longer hangs little on the host
 # Of what is served at best, where launches begin at random: often as many at once as may be, seldom a queue.
 _OFFERED: Final = 0.75
-_SERIES: Final = 40  # launches: with fewer, there are seldom as many at once as may be
+# Launches of a series, for each that may run at once, and the most: with fewer there are seldom as many at once as may be, and
+# with more the clock may have moved meanwhile.
+_SERIES: Final = 20
+_LONGEST: Final = 80
 
 
 class _Crowd(NamedTuple):
@@ -31,9 +35,9 @@ class _Crowd(NamedTuple):
 
 
 class _Turn(NamedTuple):
-    """Of two turns of a crowd the lesser is the one that the host disturbed less."""
+    """One of a crowd: of two, that counts which the host disturbed less."""
 
-    queueing_ns: float  # for which queueing a launch kept the driver's thread, of those that found others under way
+    queueing_ns: float  # for which queueing a launch kept the driver's thread, of those that found others, if any did
     response_ns: float
     alone_ns: tuple[float, ...]  # that a batch took by itself before the first series, and behind each
 
@@ -46,11 +50,22 @@ class Crowds:
     series, and not taken from what was measured when the device was cooler, or hotter.
     """
 
-    def __init__(self, driven: Driven, draft: Profile, *, cycles: int, launches: int, alone_s: float) -> None:
-        """`cycles` of as many batches as run at once tell what is served at best; so many `launches` begin at random; batches
-        by themselves go on for `alone_s`."""
+    def __init__(
+        self,
+        driven: Driven,
+        draft: Profile,
+        apart: Sequence[Mapping[int, float]],
+        *,
+        cycles: int,
+        launches: int,
+        alone_s: float,
+    ) -> None:
+        """`apart` says by lane and size what the stages of the draft, which were timed apart, take over their chain: what is
+        measured are chains, and what is simulated are stages. `cycles` of as many batches as run at once tell what is served at
+        best; so many `launches` begin at random; batches by themselves go on for `alone_s`."""
         self._driven = driven
         self._draft = draft
+        self._apart = apart
         self._cycles = cycles
         self._launches = launches
         self._alone_s = alone_s
@@ -61,7 +76,7 @@ class Crowds:
         """A crowd to measure; those of a lane and size come with rising `most`."""
         policy = Normal(FillOrWait(size, 0, most))
         round_ns = self._driven.queued(self._draft, policy, size, self._cycles * most, most, lane).round_ns
-        number = max(1, self._launches // _SERIES)
+        number = max(1, self._launches // min(_LONGEST, _SERIES * most))
         gap_ns = round_ns / most / _OFFERED
         series = tuple(
             tuple(random_arrivals_ns(self._launches // number, gap_ns, seed=most * number + index))
@@ -75,7 +90,7 @@ class Crowds:
         for crowd in self._crowds:
             if not again or sum(arrivals_ns[-1] for arrivals_ns in crowd.arrivals_ns) < _LONG_NS:
                 turn = self._beside_each_other(crowd)
-                self._usual[crowd] = min(turn, self._usual.get(crowd, turn))
+                self._usual[crowd] = min(turn, self._usual.get(crowd, turn), key=lambda of: of.queueing_ns)
 
     def slowdowns(self, costs: Costs) -> list[dict[int, Curve]]:
         """By lane and size, the slowdown by how many run at once, where launches cost so much."""
@@ -92,8 +107,10 @@ class Crowds:
         for arrivals_ns in crowd.arrivals_ns:
             found.append(self._driven.crowded(self._draft, policy, crowd.size, arrivals_ns, crowd.lane))
             alone_ns.append(self._alone_ns(crowd))
+        beside_others_ns = np.concatenate([each.beside_others_ns for each in found])
+        queueing_ns = np.concatenate([each.queueing_ns for each in found])
         return _Turn(
-            usual_ns(np.concatenate([each.queueing_ns for each in found])),
+            usual_ns(beside_others_ns if beside_others_ns.size else queueing_ns),
             usual_ns(np.concatenate([each.response_ns for each in found])),
             tuple(alone_ns),
         )
@@ -103,14 +120,14 @@ class Crowds:
         return self._driven.alone_ns(crowd.size, self._alone_s, expected_ns, crowd.lane)
 
     def _slowdown(self, crowd: _Crowd, costs: Costs, fewer: list[tuple[float, float]]) -> float:
-        turn = self._usual[crowd]
+        turn, apart = self._usual[crowd], self._apart[crowd.lane][crowd.size]
         # What a slow host adds is no slowdown of launches by each other.
         there = costs.at_pace(costs.pace_of(turn.queueing_ns, crowd.size) or 1.0)
         series = [
             Series(
                 arrivals_ns,
                 Alike(
-                    round((before_ns + after_ns) / 2),
+                    round(apart * (before_ns + after_ns) / 2),
                     there.busy_ns(0, crowd.size),
                     there.transfer_ns(0, crowd.size),
                     there.wake_ns,

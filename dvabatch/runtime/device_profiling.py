@@ -34,7 +34,7 @@ from engines.base import Array
 # boundaries cost are differences: all of one turn.
 _TURNS = 4
 _TURNS_OF_CROWDS = 3
-_PARTS_ALONE = 2  # around a series, of what is measured at once elsewhere: a clock is not to recover meanwhile
+_PARTS_ALONE = 2  # of `budget_s`, around a series: short, so that the clock does not recover meanwhile
 
 # A GPU's clock in MHz between two instants of `time.perf_counter_ns`; None where nobody knows.
 Clock: TypeAlias = Callable[[int, int], float | None]
@@ -105,16 +105,19 @@ class DeviceProfiler:
         taxes: dict[int, list[float]] = {size: [] for size in sizes}
         chains: list[dict[int, float]] = []
         clocks: dict[int, list[float | None]] = {}
+        apart: list[dict[int, float]] = []
         for lane in range(len(self._limits.lanes)):
             stage_ms: list[dict[int, float]] = [{} for _ in range(last + 1)]
             whole_ms: dict[int, float] = {}
             chain_ms: dict[int, float] = {}
+            apart.append({})
             for size in finer_sizes(self._limits.max_batch):
                 self._progress(f"timing stages and whole, {lane_name(self._limits, lane)}batch {size}")
                 times, mhz = self._time(lane, size)
                 clocks.setdefault(size, []).append(mhz)
                 for stage in range(last + 1):
                     stage_ms[stage][size] = median(times[stage])
+                apart[lane][size] = sum(stage_ms[stage][size] for stage in range(last + 1)) / median(times[-3])
                 chain_ms[size], whole_ms[size] = map(median, times[-2:])
                 if size in taxes:
                     taxes[size].append(median(chain / whole for chain, whole in zip(*times[-2:], strict=True)))
@@ -129,7 +132,7 @@ class DeviceProfiler:
         sm_mhz = _usual(clocks)
         draft = Profile(self._name, self._limits.lanes, curves, wholes, sm_mhz=sm_mhz)
         turns = self._host_turns(draft)
-        crowds = self._crowds(draft, sizes)
+        crowds = self._crowds(draft, sizes, apart)
         if crowds:
             for _ in range(_TURNS_OF_CROWDS):
                 self._progress("running several at once through the driver, all of them by turns")
@@ -145,15 +148,16 @@ class DeviceProfiler:
         return ProfileRun(profile, {size: sum(tax) / len(tax) for size, tax in taxes.items()})
 
     def _time(self, lane: int, size: int) -> tuple[list[list[float]], float | None]:
-        """Milliseconds of each stage, of their chain, and of the whole model, one in each round; and the clock of the stages.
+        """Milliseconds of each stage and of their chain, and of the chain again and the whole model, one in each round; and the
+        clock of the former.
 
-        Work that is heavy for the device lowers its clock, and that of what follows. So chain and whole, which are as heavy as
-        each other and are compared, take turns by themselves, and every other round goes backwards.
+        Work that is heavy for the device lowers its clock, and that of what follows. So what is compared takes turns, the
+        stages with their chain, and the chain with the whole model, and every other round goes backwards.
         """
         place = Place(0, 0, size)
         last = self._limits.last_stage
         spans = [(self._launcher, stage, stage) for stage in range(last + 1)]
-        spans += [(self._launcher, 0, last), (self._whole, 0, 0)]
+        spans += [(self._launcher, 0, last), (self._launcher, 0, last), (self._whole, 0, 0)]
         found: list[list[float]] = [[] for _ in spans]
         for launcher, first, through in spans:
             launcher.repeat(0, first, through, place, lane)  # captures what there is to capture
@@ -184,13 +188,18 @@ class DeviceProfiler:
                 return 1e3 * took_s / count
             count = max(count + 1, round(count * min(10.0, self._effort.budget_s / took_s)))
 
-    def _crowds(self, draft: Profile, sizes: Sequence[int]) -> Crowds | None:
+    def _crowds(self, draft: Profile, sizes: Sequence[int], apart: Sequence[Mapping[int, float]]) -> Crowds | None:
         """As many alike as run at once, by lane and size; None where only one may run."""
         if not self._at_once.counts:
             return None
         effort = self._effort
         crowds = Crowds(
-            self._driven, draft, cycles=effort.cycles, launches=effort.launches, alone_s=effort.budget_s / _PARTS_ALONE
+            self._driven,
+            draft,
+            apart,
+            cycles=effort.cycles,
+            launches=effort.launches,
+            alone_s=effort.budget_s / _PARTS_ALONE,
         )
         for lane, size, count in product(range(len(self._limits.lanes)), sizes, self._at_once.counts):
             self._progress(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ _FEWEST: Final = 10
 _LEAST_ALONE: Final = 2
 
 
+Nanoseconds: TypeAlias = npt.NDArray[np.int64]
+
+
 class Queue(NamedTuple):
     """Batches of a queue that never runs dry, in nanoseconds."""
 
@@ -40,10 +43,9 @@ class Queue(NamedTuple):
 class Crowded(NamedTuple):
     """Batches beside each other, in nanoseconds."""
 
-    queueing_ns: npt.NDArray[
-        np.int64
-    ]  # for which queueing a launch kept the driver's thread, of those that found others
-    response_ns: npt.NDArray[np.int64]
+    queueing_ns: Nanoseconds  # for which queueing each launch kept the driver's thread
+    beside_others_ns: Nanoseconds  # the same of those launches that found others under way
+    response_ns: Nanoseconds
 
 
 class Driven:
@@ -113,16 +115,15 @@ class Driven:
         return self._done_ns(self._run(draft, policy, batch, arrivals_ns, lane), batch)
 
     def crowded(self, draft: Profile, policy: Policy, batch: int, arrivals_ns: Sequence[int], lane: int = 0) -> Crowded:
-        """Batches that came at these instants, whole, some of them while others were under way: if none did, all launches tell
-        what queueing one takes.
+        """Batches that came at these instants, whole, some of them while others were under way.
 
         Raises:
             EngineError: some queries got no answer.
         """
         journal = self._run(draft, policy, batch, arrivals_ns, lane)
-        beside_others = journal.queueing_of_ns(self._limits.stages).get(batch)
         return Crowded(
-            np.asarray(journal.queueing_ns if beside_others is None else beside_others, np.int64),
+            np.asarray(journal.queueing_ns, np.int64),
+            journal.queueing_of_ns(self._limits.stages).get(batch, np.zeros(0, np.int64)),
             self._done_ns(journal, batch) - np.asarray(arrivals_ns),
         )
 

@@ -188,7 +188,7 @@ class LimitRun:
     def _estimate(self, ground: Ground, load: LoadPoint) -> None:
         """How much there is to run, and for real runs how long their schedules last at the capacity."""
         count = self._contenders()
-        point = LoadPoint(load.process.at_rate(ground.capacity_rps), 1.0, ground.capacity_rps)
+        point = LoadPoint(load.process.at_rate(ground.capacity_rps), 1.0, ground.capacity_rps, 1.0)
         schedule = point.schedule(self._config, self._config.load.seeds[0])
         runs = f"{count} searches of about {_USUAL_RUNS} runs each, {len(schedule)} queries a run"
         lasting_s = count * _USUAL_RUNS * schedule.duration_s

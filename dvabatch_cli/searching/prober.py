@@ -34,7 +34,8 @@ class Prober:
     say: Say
 
     def point(self, rate_rps: float) -> LoadPoint:
-        return LoadPoint(self.load.process.at_rate(rate_rps), rate_rps / self.capacity_rps, rate_rps)
+        part = rate_rps / self.capacity_rps
+        return LoadPoint(self.load.process.at_rate(rate_rps), part, rate_rps, part)
 
     def chance(self) -> bool:
         """Whether another seed gives another schedule."""

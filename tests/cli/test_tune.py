@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from dvabatch.batching.limits import Limits
+from dvabatch.batching.machine import Machine
 from dvabatch.batching.profile import Profile
-from dvabatch_cli import baselines, tuning
+from dvabatch.loadgen import Schedule
+from dvabatch.loadgen.processes import Poisson
+from dvabatch_cli import baselines, halving, tuning
 from dvabatch_cli.config import load_config
 from dvabatch_cli.config.policies import AnyPolicy, AutoOptions, AutoSetting, LoadDvaOptions, NormalOptions
 from dvabatch_cli.grids import grid_of
@@ -234,38 +237,69 @@ CLOCKED = {**TABLE, "sm_mhz": {"1": 2000, "8": 1600}}
 
 @pytest.fixture
 def searched(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """At which clock each search simulates."""
-    clocks: list[float] = []
+    """Under which part of the capacity each search simulates."""
+    parts: list[float] = []
 
     def ranked(self: Search, settings: Sequence[AnyPolicy], *_: object) -> list[tuple[float, AnyPolicy]]:
-        assert self.profile.sm_mhz is not None
-        assert len({mhz for _, mhz in self.profile.sm_mhz.points}) == 1, "one clock for all sizes"
-        clocks.append(round(self.profile.sm_mhz.points[0][1]))
+        parts.append(round(self.of_capacity, 6))
         return [(3e6, settings[0])]
 
     monkeypatch.setattr(Search, "ranked", ranked)
-    return clocks
+    return parts
 
 
-def test_auto_is_tuned_at_the_clock_that_each_load_leaves(searched: list[float]) -> None:
+def test_auto_is_tuned_under_each_load(searched: list[float]) -> None:
     effort = replace(LITTLE, utilizations=(0.2, 0.9, 1.0))
     tuning.tune_auto(Profile.from_table(CLOCKED), LIMITS, 8, 2.0, one_by_one, lambda _: None, effort)  # type: ignore[arg-type]
-    assert sorted(set(searched)) == [1600, 1778, 2000]
+    assert sorted(set(searched)) == [0.2, 0.9, 1.0]
 
 
-def test_ordinary_batching_is_swept_and_policies_are_tuned_at_the_clock_that_each_load_leaves(
-    tmp_path: Path, own_cache: Path, searched: list[float]
+@pytest.mark.parametrize("of_rates", [False, True])
+def test_ordinary_batching_is_swept_and_policies_are_tuned_under_each_load(
+    tmp_path: Path,
+    own_cache: Path,
+    searched: list[float],
+    of_rates: bool,
 ) -> None:
-    load = {"process": "poisson", "utilization": [0.2, 0.9], "num_requests": 10}
+    capacity_rps = Profile.from_table(CLOCKED).capacity_rps(8)
+    rates: dict[str, object] = {"request_rate": [0.2 * capacity_rps, 0.9 * capacity_rps]}
+    load = {"process": "poisson", "num_requests": 10, **(rates if of_rates else {"utilization": [0.2, 0.9]})}
     path = table_config(tmp_path, table=CLOCKED, policies=[NORMAL], load=load)
-    config = load_config(str(path))
-    profile = Profile.from_table(CLOCKED)
-    for point in load_points(config, profile.capacity_rps(config.engine.max_batch)):
+    config, profile = load_config(str(path)), Profile.from_table(CLOCKED)
+    for point in load_points(config, capacity_rps):
         baselines.swept(config, profile, point, rounds=SHORT, say=lambda _: None)
-    assert searched == [2000, 1778]
+    assert searched == [0.2, 0.9]
     searched.clear()
     assert dvabatch("tune", path, "--quick").code == 0
-    assert searched == [2000, 2000, 1778, 1778], "the grid and what is given, at each load"
+    assert searched == [0.2, 0.2, 0.9, 0.9], "the grid and what is given, at each load"
+
+
+def test_a_setting_is_tried_by_a_machine_that_knows_the_profile_on_a_device_that_keeps_the_load_s_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[tuple[float, float]] = []
+
+    def mean_ns(machine: Machine, schedule: Schedule, device: Profile) -> float:
+        tried.append((machine.profile.stage_ns(0, 1, 0), device.stage_ns(0, 1, 0)))
+        return 1.0
+
+    monkeypatch.setattr(halving, "mean_ns", mean_ns)
+    profile = Profile.from_table(CLOCKED)
+    setting = NormalOptions.model_validate({**NORMAL, "name": "n", "max_batch_size": 8})
+    for of_capacity in (1.0, 0.2):
+        search = Search(profile, of_capacity, LIMITS, Poisson(100.0), None, 1)
+        search.ranked([setting], SHORT[:1], one_by_one, lambda *_: None)  # type: ignore[arg-type]
+    assert tried == [(200_000, 250_000), (200_000, 200_000)], "2000 MHz, and 1600 at full load"
+
+
+def test_a_simulated_run_keeps_the_clock_of_its_load(tmp_path: Path, own_cache: Path) -> None:
+    load = {"process": "constant", "utilization": [0.02], "num_requests": 10}
+    stages = [{"latency_ms": {"1": 1.0, "8": 2.0}}] * 2
+    table = {"name": "small", "stages": stages, "sm_mhz": {"1": 1600, "8": 2000}}
+    config = table_config(tmp_path, table=table, policies=[NORMAL], load=load)
+    assert dvabatch("simulate", config, "-o", tmp_path / "results").code == 0
+    (run,) = report_of(tmp_path / "results")["runs"]
+    assert run["response_ms"]["mean"] == pytest.approx(1.6, abs=1e-4)
 
 
 def _limits(config: Path) -> Limits:

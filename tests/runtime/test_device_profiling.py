@@ -145,7 +145,7 @@ def test_the_host_is_asked_again_after_each_turn_of_the_crowds(monkeypatch: pyte
 
     def crowded(*_: object) -> Crowded:
         did.append("crowd")
-        return Crowded(np.asarray([9_000]), np.asarray([1_000_000]))
+        return Crowded(np.asarray([9_000]), np.asarray([9_000]), np.asarray([1_000_000]))
 
     monkeypatch.setattr(Driven, "queued", queued)
     monkeypatch.setattr(Driven, "crowded", crowded)

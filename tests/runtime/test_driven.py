@@ -88,12 +88,12 @@ def test_a_crowd_tells_of_launches_that_found_others_under_way(monkeypatch: pyte
 
     monkeypatch.setattr(DeviceLauncher, "start", start_slowly_at_first)
     runs, profile = driven()
-    beside = runs.crowded(profile, Normal(FillOrWait(1, 0, 2)), 1, [0] * 10)
-    assert beside.queueing_ns.max() < 50_000_000, "not the first"
-    assert len(beside.queueing_ns) < len(beside.response_ns) == 10
+    found = runs.crowded(profile, Normal(FillOrWait(1, 0, 2)), 1, [0] * 10)
     assert not waits_s
-    waits_s.append(0.05)
-    assert runs.crowded(profile, Normal(FillOrWait(1, 0, 2)), 1, [0]).queueing_ns >= 50_000_000  # nobody else was there
+    assert len(found.queueing_ns) == len(found.response_ns) == 10
+    assert 0 < len(found.beside_others_ns) < 10
+    assert found.queueing_ns.max() >= 50_000_000 > found.beside_others_ns.max(), "the first found nothing under way"
+    assert not runs.crowded(profile, Normal(FillOrWait(1, 0, 2)), 1, [0]).beside_others_ns.size
 
 
 def test_batches_alone_are_queued_deep_on_one_stream_as_long_as_they_are_expected_to_last(
@@ -112,9 +112,9 @@ def test_batches_alone_are_queued_deep_on_one_stream_as_long_as_they_are_expecte
 
     monkeypatch.setattr(DeviceLauncher, "repeat", repeat)
     monkeypatch.setattr(DeviceLauncher, "synchronize", synchronize)
-    runs, _ = driven()
-    assert runs.alone_ns(2, 0.01, 1e6) >= 2e6, "a tenth of what ten took"
-    assert repeated == [(0, 0, 1, Place(0, 0, 2), 0)] * 10
+    runs, _ = driven((4, 8))
+    assert runs.alone_ns(2, 0.01, 1e6, 1) >= 2e6, "a tenth of what ten took"
+    assert repeated == [(0, 0, 1, Place(0, 0, 2), 1)] * 10
     assert synchronized == [0]
     repeated.clear()
     synchronized.clear()
