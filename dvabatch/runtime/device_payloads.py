@@ -1,7 +1,7 @@
-"""Payloads that come again: where page-locked ones lie, and how others look in their rows, known by the arrays they are.
+"""Payloads that come again: where page-locked ones lie, and how others look in their rows, known by the mappings they are.
 
-A pool gives the same arrays again and again. To look at each of them anew and fill its row up keeps the one thread longer than
-a small network does the device. What nobody can change is looked at once, for each lane.
+A pool gives the same mappings again and again. To look at each of them anew and fill its row up keeps the one thread longer
+than a small network does the device. What nobody can change is looked at once, for each lane.
 """
 
 from __future__ import annotations
@@ -31,16 +31,14 @@ class KnownPayloads:
         self._names = list(rows)
         self._pinned_at = pinned_at
         self._pads = pads
-        # The arrays are kept with their places: no other ever has their ids. So are mappings that nobody can change.
-        self._known: dict[tuple[int, ...], tuple[list[Array], list[int]]] = {}
-        self._mappings: dict[int, tuple[Mapping[str, Array], list[int]]] = {}
+        # The mappings are kept with their places: no other ever has their ids.
+        self._known: dict[int, tuple[Mapping[str, Array], list[int]]] = {}
         self._kept: dict[str, Array] = {}  # whole rows, by number: memory that nobody has touched takes no room
 
     def make_room(self, payloads: int) -> None:
         """Forgets all of them if so many more might not find room: what `places` has said holds until then."""
-        if max(len(self._known), len(self._mappings)) + payloads > _MOST:
+        if len(self._known) + payloads > _MOST:
             self._known.clear()
-            self._mappings.clear()
 
     def places(self, payload: Mapping[str, Array]) -> list[int] | None:
         """Where each input of it is found; None of one that somebody may change, is too large to be kept, or finds no room.
@@ -48,15 +46,8 @@ class KnownPayloads:
         Raises:
             PayloadError: one does not fit its row.
         """
-        found = self._mappings.get(id(payload))
-        if found is not None:
-            return found[1]
-        key = tuple([id(payload[name]) for name in self._names])
-        known = self._known.get(key)
-        places = self._learnt(key, payload) if known is None else known[1]
-        if places is not None and type(payload) is MappingProxyType and len(self._mappings) < _MOST:
-            self._mappings[id(payload)] = payload, places
-        return places
+        known = self._known.get(id(payload))
+        return self._learnt(payload) if known is None else known[1]
 
     def kept(self, name: str) -> Array:
         """The rows that are kept of an input, by number."""
@@ -66,20 +57,20 @@ class KnownPayloads:
             rows = self._kept[name] = np.empty((_MOST, *spec.shape), spec.dtype)
         return rows
 
-    def _learnt(self, key: tuple[int, ...], payload: Mapping[str, Array]) -> list[int] | None:
+    def _learnt(self, payload: Mapping[str, Array]) -> list[int] | None:
+        if type(payload) is not MappingProxyType or len(self._known) >= _MOST:
+            return None
         addresses = [self.address(name, payload[name]) for name in self._names]
         for name, address in zip(self._names, addresses, strict=True):
             if address is None and (self._specs[name].bytes > _MOST_BYTES or payload[name].flags.writeable):
                 return None
-        if len(self._known) >= _MOST:
-            return None
         number = len(self._known)
         places = []
         for name, address in zip(self._names, addresses, strict=True):
             if address is None:
                 self.fill(self.kept(name)[number], payload[name], name)
             places.append(~number if address is None else address)
-        self._known[key] = [payload[name] for name in self._names], places
+        self._known[id(payload)] = payload, places
         return places
 
     def address(self, name: str, value: Array) -> int | None:

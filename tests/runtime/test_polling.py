@@ -35,7 +35,7 @@ from engines.errors import EngineError
 from tests.engines.tiny import Tiny, images
 from tests.laws.random_policy import RandomPolicy
 from tests.runtime.fake_device import FakeDevice, FakeModule
-from tests.runtime.rig import Keeping, Scripted, quick_table, token_of
+from tests.runtime.rig import Keeping, Scripted, frozen_token, quick_table, token_of
 from tests.runtime.test_answers import DOES, across_sets, into_a_third, wrong_of
 from tests.runtime.test_threaded import MAX_BATCH, POLICIES, STAGES, arrivals
 
@@ -244,7 +244,8 @@ def test_payloads_that_cannot_change_are_filled_up_once_for_each_lane(
     frozen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = Limits(STAGES, MAX_BATCH, buffer_sets=4, executors_per_stage=2, lanes=(4, 8, 16))
-    pool = [token_of(query, length)["query"] for query, length in enumerate((3, 7, 4, 11, 2))]
+    make = frozen_token if frozen else token_of
+    pool = [make(query, length) for query, length in enumerate((3, 7, 4, 11, 2))]
     filled: list[tuple[int, tuple[int, ...]]] = []
 
     def fill_row(row: Array, value: Array, pad: float, name: str) -> None:
@@ -252,11 +253,9 @@ def test_payloads_that_cannot_change_are_filled_up_once_for_each_lane(
         padding.fill_row(row, value, pad, name)
 
     monkeypatch.setattr(device_payloads, "fill_row", fill_row)
-    for row in pool:
-        row.setflags(write=not frozen)
-    lengths = [len(pool[query % 5]) for query in range(60)]
+    lengths = [len(pool[query % 5]["query"]) for query in range(60)]
     run = tokens(POLICIES["NORMAL_INPUT"], lengths, limits)
-    run.payload = lambda query_id: {"query": pool[query_id % 5]}
+    run.payload = lambda query_id: pool[query_id % 5]
     polled = run.pull(arrivals(60), lengths)
     for query, answer in polled.answers.items():
         assert answer["answer"][: lengths[query]].tolist() == [[query % 5, STAGES]] * lengths[query]
@@ -267,11 +266,9 @@ def test_payloads_that_cannot_change_are_filled_up_once_for_each_lane(
 @pytest.mark.parametrize("most", [1, 5, 9])
 def test_more_payloads_than_are_kept_answer_for_nobody_else(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_payloads, "_MOST", most)
-    pool = [token_of(query)["query"] for query in range(20)]
-    for row in pool:
-        row.setflags(write=False)
+    pool = [frozen_token(query) for query in range(20)]
     run = tokens(POLICIES["LOAD_DVA"])
-    run.payload = lambda query_id: {"query": pool[query_id * 7 % 20]}
+    run.payload = lambda query_id: pool[query_id * 7 % 20]
     polled = run.pull(arrivals(120))
     assert {q: a["answer"].tolist() for q, a in polled.answers.items()} == {q: [q * 7 % 20, STAGES] for q in range(120)}
 
