@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
 
+from dvabatch.loadgen import Schedule
 from dvabatch_cli.config import Config
 from dvabatch_cli.wiring import payloads_of
 from dvabatch_cli.workspace import Prepared
@@ -22,8 +22,8 @@ class Rows(Protocol):
 
     def row(self, query_id: int, length: int | None) -> Mapping[str, Array]: ...
 
-    def of_run(self, queries: int, lengths: Sequence[int] | None) -> Iterable[tuple[Mapping[str, Array], int | None]]:
-        """Each payload, with its length, that so many queries of these lengths bring, once; none where none comes again."""
+    def of_run(self, schedule: Schedule) -> Iterable[tuple[Mapping[str, Array], int | None]]:
+        """Each payload, with its length, that the queries of a run bring, once; none where none comes again."""
 
 
 class PooledRows:
@@ -37,9 +37,9 @@ class PooledRows:
     def row(self, query_id: int, length: int | None) -> Mapping[str, Array]:
         return self._pool.row(query_id, length)
 
-    def of_run(self, queries: int, lengths: Sequence[int] | None) -> Iterable[tuple[Mapping[str, Array], int | None]]:
-        size = self._pool.size
-        of_queries = repeat(None, min(queries, size)) if lengths is None else lengths
+    def of_run(self, schedule: Schedule) -> Iterable[tuple[Mapping[str, Array], int | None]]:
+        size, lengths = self._pool.size, schedule.lengths
+        of_queries = [None] * min(len(schedule), size) if lengths is None else lengths.tolist()
         for index, length in dict.fromkeys((query % size, length) for query, length in enumerate(of_queries)):
             yield self._pool.row(index, length), length
 
@@ -57,5 +57,5 @@ class TokenRows:
         row = np.array([query_id, 0])
         return {"query": row if length is None else np.tile(row, (length, 1))}
 
-    def of_run(self, queries: int, lengths: Sequence[int] | None) -> Iterable[tuple[Mapping[str, Array], int | None]]:
+    def of_run(self, schedule: Schedule) -> Iterable[tuple[Mapping[str, Array], int | None]]:
         return ()

@@ -139,8 +139,7 @@ class RealBed:
     def run(self, contender: Contender, point: LoadPoint, schedule: Schedule, trace: IO[str] | None = None) -> Result:
         twin = self._config.checks.twin
         disturbed_before = self._site.disturbance() if twin else None
-        all_lengths = None if schedule.lengths is None else schedule.lengths.tolist()
-        self._site.know(self._rows.of_run(len(schedule), all_lengths), self._rows.pads)
+        self._site.know(self._rows.of_run(schedule), self._rows.pads)
         self._warm_up(schedule)
         self._site.settle()
         before = None if self._watch is None else self._watch.look()

@@ -25,7 +25,7 @@ from dvabatch.runtime.at_once import AtOnce, lane_name
 from dvabatch.runtime.crowds import Crowds
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
-from dvabatch.runtime.driven import Driven, Queue
+from dvabatch.runtime.driven import Driven, Queue, repeated_ns
 from dvabatch.runtime.profiling import OneByOne, ProfileRun, batch_sizes, curve
 from engines.base import Array
 
@@ -177,16 +177,12 @@ class DeviceProfiler:
 
     def _repeated_ms(self, launcher: DeviceLauncher, first: int, last: int, place: Place, lane: int) -> float:
         """One span, queued again and again without a pause."""
-        count, took_s = 3, 0.0
+        budget_ms, count = 1e3 * self._effort.budget_s, 3
         while True:
-            began_s = time.perf_counter()
-            for _ in range(count):
-                launcher.repeat(0, first, last, place, lane)
-            launcher.synchronize(0)
-            took_s = time.perf_counter() - began_s
-            if took_s >= self._effort.budget_s / 2:
-                return 1e3 * took_s / count
-            count = max(count + 1, round(count * min(10.0, self._effort.budget_s / took_s)))
+            each_ms = repeated_ns(launcher, first, last, place, lane, count) / NS_PER_MS
+            if count * each_ms >= budget_ms / 2:
+                return each_ms
+            count = max(count + 1, round(min(10.0 * count, budget_ms / each_ms)))
 
     def _crowds(self, draft: Profile, sizes: Sequence[int], apart: Sequence[Mapping[int, float]]) -> Crowds | None:
         """As many alike as run at once, by lane and size; None where only one may run."""

@@ -28,7 +28,6 @@ _NS_PER_S: Final = 1e9
 _FEWEST: Final = 10
 _LEAST_ALONE: Final = 2
 
-
 Nanoseconds: TypeAlias = npt.NDArray[np.int64]
 
 
@@ -131,12 +130,7 @@ class Driven:
         """What each of some batches takes that follow each other on one stream, with nothing beside them; they are expected to
         last so long."""
         launches = max(_LEAST_ALONE, round(lasting_s * _NS_PER_S / expected_ns))
-        place, last = Place(0, 0, batch), self._limits.last_stage
-        began_ns = time.perf_counter_ns()
-        for _ in range(launches):
-            self._launcher.repeat(0, 0, last, place, lane)
-        self._launcher.synchronize(0)
-        return (time.perf_counter_ns() - began_ns) / launches
+        return repeated_ns(self._launcher, 0, self._limits.last_stage, Place(0, 0, batch), lane, launches)
 
     @staticmethod
     def _done_ns(journal: Journal, batch: int) -> npt.NDArray[np.int64]:
@@ -164,20 +158,29 @@ class Driven:
         return journal
 
     def _lengths_of(self, lane: int) -> list[int] | None:
-        """Spread over all that come by this lane; the first time, payloads of these lengths are looked at, as before a run."""
+        """Of queries one after the other; the first time, payloads of these lengths are looked at, as before a run."""
         if lane not in self._lengths:
-            longest = self._limits.lanes[lane]
-            drawn: list[int | None] = [None] * _LENGTHS
-            if longest is None:
-                self._lengths[lane] = None
-            else:
-                shortest = 1 + (self._limits.lanes[lane - 1] or 0 if lane else 0)
-                rising = np.linspace(shortest, longest, _LENGTHS).round().astype(int)
-                shuffled: list[int] = np.random.default_rng(longest).permutation(rising).tolist()
-                self._lengths[lane] = shuffled
-                drawn = [*shuffled]
-            self._launcher.know(((self._row(number, length), lane) for number, length in enumerate(drawn)), {})
+            shorter, longest = self._limits.lanes[lane - 1] if lane else 0, self._limits.lanes[lane]
+            lengths = self._lengths[lane] = None if longest is None else _spread(shorter or 0, longest)
+            of_queries = enumerate([None] * _LENGTHS if lengths is None else lengths)
+            self._launcher.know(((self._row(number, length), lane) for number, length in of_queries), {})
         return self._lengths[lane]
+
+
+def _spread(shorter: int, longest: int) -> list[int]:
+    """All lengths above one and up to another, as often as each other, in no order."""
+    rising = np.linspace(shorter + 1, longest, _LENGTHS).round().astype(int)
+    shuffled: list[int] = np.random.default_rng(longest).permutation(rising).tolist()
+    return shuffled
+
+
+def repeated_ns(launcher: DeviceLauncher, first: int, last: int, place: Place, lane: int, count: int) -> float:
+    """What a span takes of so many that are queued one behind the other, on the first track."""
+    began_ns = time.perf_counter_ns()
+    for _ in range(count):
+        launcher.repeat(0, first, last, place, lane)
+    launcher.synchronize(0)
+    return (time.perf_counter_ns() - began_ns) / count
 
 
 def _unsettled(count: int) -> int:
