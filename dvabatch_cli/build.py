@@ -15,12 +15,12 @@ from dvabatch_cli.app import app
 from dvabatch_cli.console import one_message, out, print_json, say_next, speaker
 from dvabatch_cli.errors import CommandError
 from dvabatch_cli.gpu import backend_of, prepare_on
-from dvabatch_cli.options import Backend, Json, Level, Precision, Stages, Threads, Workspace
+from dvabatch_cli.options import Backend, Json, Level, Precision, SmallBatch, Stages, Threads, Workspace
 from dvabatch_cli.shapes import parse_shapes
 from dvabatch_cli.workspace import Prepared
 from engines.cache import CachedEngine
 from engines.errors import EngineError
-from engines.tensorrt.build import LAYERS_FILE
+from engines.tensorrt.build import LAYERS_FILE, SMALL_LAYERS_FILE
 from engines.tensorrt.options import Range, TensorRTOptions
 from slicer import Manifest, check_stages
 
@@ -47,6 +47,7 @@ def build(
     opt_shapes: Annotated[list[str] | None, _shapes_option("opt")] = None,
     max_shapes: Annotated[list[str] | None, _shapes_option("max")] = None,
     level: Level = 3,
+    small_batch: SmallBatch = 0,
     workspace_mib: Workspace = None,
     timing_cache: Annotated[
         Path | None, typer.Option("--timing-cache", help="File of TensorRT's kernel timings [in dvabatch's cache].")
@@ -59,14 +60,17 @@ def build(
     """Make an engine for each stage of a folder. Engines are cached by content: a second build is instant and says so."""
     with one_message():
         check_backend(backend)
+        ranges = _ranges(min_shapes, opt_shapes, max_shapes)
+        check_small(small_batch, max_batch, ranges)
         options = TensorRTOptions(
             precision,
             max_batch,
             lengths_of(lengths),
             level,
             None if workspace_mib is None else workspace_mib << 20,
-            _ranges(min_shapes, opt_shapes, max_shapes),
+            ranges,
             timing_cache,
+            small_batch,
         )
         say = speaker(as_json)
         stages = check_stages(folder)
@@ -89,6 +93,7 @@ def build(
         asked += f" --max-batch {max_batch}" * (max_batch != usual.max_batch)
         asked += f" --lengths {lengths}" * (lengths is not None)
         asked += f" --builder-optimization-level {level}" * (level != usual.level)
+        asked += f" --small-batch {small_batch}" * (small_batch != usual.small_batch)
         asked += f" --workspace {workspace_mib}" * (workspace_mib is not None)
         say_next(f"dvabatch profile {folder}{asked}", as_json)
 
@@ -143,6 +148,19 @@ def _check_names(manifest: Manifest, ranges: Mapping[str, Range]) -> None:
         )
 
 
+def check_small(small_batch: int, max_batch: int, ranges: Mapping[str, Range] | None = None) -> None:
+    """Raises:
+    CommandError: so small a batch leaves none for the other kernels, or inputs have shapes of their own.
+    """
+    if small_batch >= max_batch:
+        raise CommandError(f"--small-batch {small_batch} came, wanted less than --max-batch {max_batch}")
+    if small_batch and ranges:
+        raise CommandError(
+            f"--small-batch {small_batch} and shapes of {', '.join(ranges)} came; wanted one of them: leave --small-batch or "
+            "--min-shapes, --opt-shapes and --max-shapes out"
+        )
+
+
 def check_plain(options: TensorRTOptions) -> None:
     """What only TensorRT's builder knows is not passed over in silence.
 
@@ -152,6 +170,7 @@ def check_plain(options: TensorRTOptions) -> None:
     given = {
         "--min-shapes, --opt-shapes and --max-shapes": bool(options.ranges),
         "--builder-optimization-level": options.level != TensorRTOptions().level,
+        "--small-batch": options.small_batch > 0,
         "--workspace": options.workspace_bytes is not None,
         "--timing-cache": options.timing_cache is not None,
     }
@@ -165,10 +184,12 @@ def _export(prepared: Prepared, labels: list[str], engines: list[CachedEngine], 
         raise CommandError(f"--export-layer-info needs the backend tensorrt; these engines are {prepared.backend}'s")
     folder.mkdir(parents=True, exist_ok=True)
     for label, engine in zip(labels, engines, strict=True):
-        file = engine.folder / LAYERS_FILE
+        file, small, name = engine.folder / LAYERS_FILE, engine.folder / SMALL_LAYERS_FILE, label.replace(" ", "_")
         if not file.is_file():
             raise EngineError(f"{engine.folder} holds no {LAYERS_FILE}: run `dvabatch cache clear` and build again")
-        shutil.copyfile(file, folder / f"{label.replace(' ', '_')}.json")
+        shutil.copyfile(file, folder / f"{name}.json")
+        if small.is_file():
+            shutil.copyfile(small, folder / f"{name}_small.json")
 
 
 def _facts(engine: CachedEngine) -> dict[str, object]:

@@ -36,7 +36,7 @@ from engines.device import Device, Module
 from engines.errors import BackendMissingError
 from engines.onnxruntime import OnnxRuntimeOptions
 from engines.tensorrt.binding import version
-from engines.tensorrt.build import ENGINE_FILE, Layout, build, layout_of
+from engines.tensorrt.build import ENGINE_FILE, SMALL_ENGINE_FILE, Layout, build, layout_of
 from engines.tensorrt.module import TensorRTModule
 from engines.tensorrt.options import TensorRTOptions
 from slicer import CheckedStages, Manifest, TensorSpec
@@ -79,6 +79,7 @@ class PreparedGpu(Prepared):
         return self._load(self.whole, self.manifest.inputs, self.manifest.outputs)
 
     def _load(self, engine: CachedEngine, inputs: Tensors, outputs: Tensors) -> Module:
+        few = self.tensorrt.small_batch
         return TensorRTModule(
             engine.folder / ENGINE_FILE,
             inputs,
@@ -86,6 +87,7 @@ class PreparedGpu(Prepared):
             max_batch=self.tensorrt.max_batch,
             precision=self.precision,
             key=engine.key,
+            small=(few, engine.folder / SMALL_ENGINE_FILE) if few else None,
         )
 
 

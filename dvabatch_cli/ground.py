@@ -62,7 +62,12 @@ def tensorrt_options(config: Config) -> TensorRTOptions:
     engine = config.engine
     workspace = None if engine.workspace_mib is None else engine.workspace_mib << 20
     return TensorRTOptions(
-        engine.precision, engine.max_batch, config.lanes, engine.builder_optimization_level, workspace
+        engine.precision,
+        engine.max_batch,
+        config.lanes,
+        engine.builder_optimization_level,
+        workspace,
+        small_batch=engine.small_batch,
     )
 
 

@@ -29,6 +29,14 @@ Precision = Annotated[
 Level = Annotated[
     int, typer.Option("--builder-optimization-level", min=0, max=5, help="How hard TensorRT looks for fast kernels.")
 ]
+SmallBatch = Annotated[
+    int,
+    typer.Option(
+        "--small-batch",
+        min=0,
+        help="Batches of up to so many rows run on kernels chosen for them (tensorrt); 0: the same kernels for all.",
+    ),
+]
 Workspace = Annotated[
     int | None, typer.Option("--workspace", min=1, help="MiB that a kernel may use while it runs (tensorrt).")
 ]

@@ -15,14 +15,14 @@ from dvabatch.batching.profile import Profile
 from dvabatch.reporting.profile_figures import draw_profiles
 from dvabatch.runtime.device_launcher import ROOM_FOR_GRAPHS
 from dvabatch_cli.app import app
-from dvabatch_cli.build import check_backend, check_plain, lengths_of
+from dvabatch_cli.build import check_backend, check_plain, check_small, lengths_of
 from dvabatch_cli.config import config_of
 from dvabatch_cli.console import one_message, out, print_json, say_next, speaker
 from dvabatch_cli.errors import CommandError
 from dvabatch_cli.facts import profile_facts
 from dvabatch_cli.gpu import backend_of, prepare_on, profile_on
 from dvabatch_cli.ground import Ground
-from dvabatch_cli.options import Backend, Json, Level, NoCudaGraph, Precision, Stages, Threads, Workspace
+from dvabatch_cli.options import Backend, Json, Level, NoCudaGraph, Precision, SmallBatch, Stages, Threads, Workspace
 from dvabatch_cli.wiring import limits_of, payloads_of
 from dvabatch_cli.workspace import MeasuredProfile, Prepared, write_json
 from engines.tensorrt.options import TensorRTOptions
@@ -41,6 +41,7 @@ def profile(
     threads: Threads = 0,
     precision: Precision = "fp32",
     level: Level = 3,
+    small_batch: SmallBatch = 0,
     workspace_mib: Workspace = None,
     no_cuda_graph: NoCudaGraph = False,
     again: Annotated[bool, typer.Option("--again", help="Measure anew even if it has been measured.")] = False,
@@ -63,7 +64,10 @@ def profile(
         check_backend(backend)
         say = speaker(as_json)
         workspace_bytes = None if workspace_mib is None else workspace_mib << 20
-        options = TensorRTOptions(precision, max_batch, lengths_of(lengths), level, workspace_bytes)
+        check_small(small_batch, max_batch)
+        options = TensorRTOptions(
+            precision, max_batch, lengths_of(lengths), level, workspace_bytes, small_batch=small_batch
+        )
         graphs = 0 if no_cuda_graph else ROOM_FOR_GRAPHS
         chosen = backend_of(backend, say)
         if chosen != "tensorrt":

@@ -72,6 +72,9 @@ class EngineSection(Section):
     """Whether stages are captured as CUDA graphs (tensorrt); false launches them plainly."""
     builder_optimization_level: Annotated[int, Field(ge=0, le=5)] = 3
     """How hard TensorRT looks for fast kernels: higher builds slower."""
+    small_batch: Annotated[int, Field(ge=0)] = 0
+    """Batches of up to so many rows run on kernels chosen for them (tensorrt); engines take twice as long to build. 0: the
+    same for all."""
     workspace_mib: Annotated[int, Field(ge=1)] | None = None
     """Device memory that a kernel may use while it runs (tensorrt); as much as there is if not given."""
     table: Annotated[str, Field(min_length=1)] | None = None
@@ -83,6 +86,9 @@ class EngineSection(Section):
         if self.backend != "table" and self.table is not None:
             hint = 'set engine.backend to "table" or remove engine.table'
             yield Finding(("table",), f'a table for the backend "{self.backend}"', 'the backend "table"', hint)
+        if self.small_batch >= self.max_batch:
+            wanted = f"less than engine.max_batch, {self.max_batch}"
+            yield Finding(("small_batch",), str(self.small_batch), wanted, "lower it, or leave it out")
 
 
 class SloSection(Section):

@@ -20,12 +20,14 @@ from slicer.manifest import TensorSpec
 
 ENGINE_FILE = "engine.plan"
 LAYERS_FILE = "layers.json"
+SMALL_ENGINE_FILE = "small_engine.plan"  # for the batches of up to `small_batch` rows
+SMALL_LAYERS_FILE = "small_layers.json"
 _MOST_TIMINGS = 1 << 30  # a thousand times what large networks need
 Layout: TypeAlias = Literal["LINEAR", "HWC8"]  # names of TensorRT's formats
 
 
-def range_of(tensor: TensorSpec, made_for: int, options: TensorRTOptions) -> Range:
-    """The shapes of an input: batches from 1 to the maximum, made for one of them; lengths those of the lanes.
+def range_of(tensor: TensorSpec, made_for: int, most: int, options: TensorRTOptions) -> Range:
+    """The shapes of an input: batches from 1 to `most`, made for one of them; lengths those of the lanes.
 
     Raises:
         EngineError: a dimension varies in a way that no lane tells.
@@ -43,7 +45,6 @@ def range_of(tensor: TensorSpec, made_for: int, options: TensorRTOptions) -> Ran
     def shape(batch: int, length: int) -> tuple[int, ...]:
         return batch, *(length if isinstance(dim, str) else dim for dim in tensor.shape[1:])
 
-    most = options.max_batch
     return Range(shape(1, lengths[0]), shape(min(made_for, most), lengths[len(lengths) // 2]), shape(most, lengths[-1]))
 
 
@@ -70,6 +71,7 @@ def engine_key(
         options.precision,
         options.level,
         options.workspace_bytes,
+        options.small_batch,
         version(),
         device,
     ]
@@ -98,47 +100,18 @@ def build(
     """
     if options.timing_cache is not None:
         check_writable(options.timing_cache)
-    ranges = {tensor.name: range_of(tensor, made_for, options) for tensor in inputs}
+    ranges = {tensor.name: range_of(tensor, made_for, options.max_batch, options) for tensor in inputs}
     timing = options.timing_cache or cache.root.parent / "timing" / f"{_plain(version())}-{_plain(device)}.cache"
 
     def make(folder: Path) -> None:
-        trt, complaints = tensorrt(), Complaints()
-        builder = started(trt.Builder, complaints)
-        network = builder.create_network(release.network_flags(trt))
-        parser = trt.OnnxParser(network, complaints.logger)
-        if not parser.parse_from_file(str(file)):
-            raise EngineError(_refusal(parser, file))
-        if options.precision == "fp16":
-            _pass_halves(trt, network, halves)
-        config = builder.create_builder_config()
-        release.set_precision(trt, config, options.precision)
-        release.share_profiles(trt, config)
-        release.use_own_tactics(trt, config)
-        release.keep_to_one_stream(config)
-        config.builder_optimization_level = options.level
-        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-        if options.workspace_bytes is not None:
-            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
-        profile = builder.create_optimization_profile()
-        for name, entry in ranges.items():
-            profile.set_shape(name, entry.least, entry.best, entry.most)
-        if config.add_optimization_profile(profile) < 0:
-            raise EngineError(f"{file.name}: TensorRT refuses the shapes {ranges}: {complaints.last()}")
-        known = config.create_timing_cache(_timings(timing) if timing.is_file() else b"")
-        config.set_timing_cache(known, ignore_mismatch=False)
-        plan = builder.build_serialized_network(network, config)
-        if plan is None:
-            raise EngineError(f"{file.name}: {version()} built no engine: {complaints.last()}{complaints.of_memory()}")
-        (folder / ENGINE_FILE).write_bytes(bytes(plan))
-        if timing.is_file():  # another build may have added to it meanwhile
-            known.combine(config.create_timing_cache(_timings(timing)), ignore_mismatch=False)
-        _keep(timing, bytes(known.serialize()))
-        engine = started(trt.Runtime, complaints).deserialize_cuda_engine(bytes(plan))
-        if engine is None:  # it is built all the same, and may be loaded where there is room
-            layers = f"not loaded: {complaints.last()}"
-        else:
-            layers = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
-        (folder / LAYERS_FILE).write_text(layers_of(layers))
+        plan, layers = _plan(file, ranges, halves, options, timing)
+        (folder / ENGINE_FILE).write_bytes(plan)
+        (folder / LAYERS_FILE).write_text(layers)
+        if few := options.small_batch:
+            small = {tensor.name: range_of(tensor, few, few, options) for tensor in inputs}
+            plan, layers = _plan(file, small, halves, options, timing)
+            (folder / SMALL_ENGINE_FILE).write_bytes(plan)
+            (folder / SMALL_LAYERS_FILE).write_text(layers)
 
     meta = {
         "stage": label,
@@ -148,6 +121,47 @@ def build(
         "device": device,
     }
     return cache.fetch(engine_key(sha256, ranges, halves, options, device), make, meta)
+
+
+def _plan(
+    file: Path, ranges: Mapping[str, Range], halves: Mapping[str, Layout], options: TensorRTOptions, timing: Path
+) -> tuple[bytes, str]:
+    """An engine for inputs of these shapes, serialised, and what it is made of."""
+    trt, complaints = tensorrt(), Complaints()
+    builder = started(trt.Builder, complaints)
+    network = builder.create_network(release.network_flags(trt))
+    parser = trt.OnnxParser(network, complaints.logger)
+    if not parser.parse_from_file(str(file)):
+        raise EngineError(_refusal(parser, file))
+    if options.precision == "fp16":
+        _pass_halves(trt, network, halves)
+    config = builder.create_builder_config()
+    release.set_precision(trt, config, options.precision)
+    release.share_profiles(trt, config)
+    release.use_own_tactics(trt, config)
+    release.keep_to_one_stream(config)
+    config.builder_optimization_level = options.level
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if options.workspace_bytes is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
+    profile = builder.create_optimization_profile()
+    for name, entry in ranges.items():
+        profile.set_shape(name, entry.least, entry.best, entry.most)
+    if config.add_optimization_profile(profile) < 0:
+        raise EngineError(f"{file.name}: TensorRT refuses the shapes {ranges}: {complaints.last()}")
+    known = config.create_timing_cache(_timings(timing) if timing.is_file() else b"")
+    config.set_timing_cache(known, ignore_mismatch=False)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise EngineError(f"{file.name}: {version()} built no engine: {complaints.last()}{complaints.of_memory()}")
+    if timing.is_file():  # another build may have added to it meanwhile
+        known.combine(config.create_timing_cache(_timings(timing)), ignore_mismatch=False)
+    _keep(timing, bytes(known.serialize()))
+    engine = started(trt.Runtime, complaints).deserialize_cuda_engine(bytes(plan))
+    if engine is None:  # it is built all the same, and may be loaded where there is room
+        return bytes(plan), layers_of(f"not loaded: {complaints.last()}")
+    told = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+    return bytes(plan), layers_of(told)
 
 
 def layers_of(told: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,12 @@ class TensorRTModule:
         max_batch: int,
         precision: str,
         key: str,
+        small: tuple[int, Path] | None = None,
     ) -> None:
-        """Loads the engine: a device must be open.
+        """Loads the engine: a device must be open. `small` is a second one, for batches of up to so many rows.
 
         Raises:
-            EngineError: the file was built by another release or for another device.
+            EngineError: a file was built by another release or for another device.
         """
         self.inputs = inputs
         self.outputs = outputs
@@ -46,24 +47,16 @@ class TensorRTModule:
         self._trt = tensorrt()
         self._complaints = Complaints()
         self._runtime = started(self._trt.Runtime, self._complaints)
-        self._engine = self._runtime.deserialize_cuda_engine(file.read_bytes())
-        if self._engine is None:
-            why = self._complaints.of_memory() or (
-                "; it was built by another release or for another GPU: run `dvabatch cache clear` and build again"
-            )
-            raise EngineError(f"{file} cannot be loaded by {self.version}: {self._complaints.last()}{why}")
-        size = release.context_bytes(self._engine)
+        files = (file,) if small is None else (small[1], file)
+        self._small_batch = 0 if small is None else small[0]
+        self._engines = tuple(map(self._loaded, files))  # the one for all batches comes last
+        size = max(map(release.context_bytes, self._engines))
         self.arena_bytes = -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
         self._asked: Any = None
 
-    @property
-    def plan(self) -> Any:
-        """TensorRT's engine."""
-        return self._engine
-
     def infer_shapes(self, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[str, tuple[int, ...]]]:
         if self._asked is None:
-            self._asked = self.context()
+            self._asked = self._context(self._engines[-1])
         context = self._asked
         _set_shapes(context, inputs, self._complaints)
         missing = context.infer_shapes()
@@ -73,28 +66,52 @@ class TensorRTModule:
         return {name: (self._dtype(name), tuple(context.get_tensor_shape(name))) for name in names}
 
     def executor(self, arena: int) -> TensorRTExecutor:
-        context = self.context()
-        release.give_memory(context, arena, self.arena_bytes)
-        return TensorRTExecutor(self, context, self._complaints)
+        contexts = [self._context(engine) for engine in self._engines]
+        for context in contexts:  # of one executor, of which one runs at a time
+            release.give_memory(context, arena, self.arena_bytes)
+        return TensorRTExecutor(
+            [_Context(context, self.version, self._complaints) for context in contexts], self._small_batch
+        )
 
-    def context(self) -> Any:
+    def _loaded(self, file: Path) -> Any:
+        engine = self._runtime.deserialize_cuda_engine(file.read_bytes())
+        if engine is None:
+            why = self._complaints.of_memory() or (
+                "; it was built by another release or for another GPU: run `dvabatch cache clear` and build again"
+            )
+            raise EngineError(f"{file} cannot be loaded by {self.version}: {self._complaints.last()}{why}")
+        return engine
+
+    def _context(self, engine: Any) -> Any:
         """A fresh context without memory."""
-        context = release.bare_context(self._trt, self._engine)
+        context = release.bare_context(self._trt, engine)
         if context is None:
             complaints = self._complaints
             raise EngineError(f"{self.version} makes no further context: {complaints.last()}{complaints.of_memory()}")
         return context
 
     def _dtype(self, name: str) -> str:
-        return _DTYPES[str(self._engine.get_tensor_dtype(name)).rpartition(".")[2]]
+        return _DTYPES[str(self._engines[-1].get_tensor_dtype(name)).rpartition(".")[2]]
 
 
 class TensorRTExecutor:
-    """A context with an arena. Shapes and addresses are told only where they changed: each costs microseconds."""
+    """A context for every batch, or one for small ones and one for the others, on the same arena."""
 
-    def __init__(self, module: TensorRTModule, context: Any, complaints: Complaints) -> None:
-        self._module = module
+    def __init__(self, contexts: Sequence[_Context], small_batch: int) -> None:
+        self._contexts = contexts
+        self._small_batch = small_batch
+
+    def enqueue(self, stream: Stream, addresses: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> None:
+        is_small = max(shape[0] for shape in shapes.values()) <= self._small_batch
+        self._contexts[0 if is_small else -1].enqueue(stream, addresses, shapes)
+
+
+class _Context:
+    """Shapes and addresses are told only where they changed: each costs microseconds."""
+
+    def __init__(self, context: Any, version: str, complaints: Complaints) -> None:
         self._context = context
+        self._version = version
         self._complaints = complaints
         self._shapes: Mapping[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
@@ -114,7 +131,7 @@ class TensorRTExecutor:
                     raise EngineError(f"tensor {name!r} cannot lie at {address:#x}: {self._complaints.last()}")
                 self._addresses[name] = address
         if not context.execute_async_v3(stream.handle):
-            raise EngineError(f"{self._module.version} did not run {dict(shapes)}: {self._complaints.last()}")
+            raise EngineError(f"{self._version} did not run {dict(shapes)}: {self._complaints.last()}")
 
 
 def _set_shapes(context: Any, shapes: Mapping[str, tuple[int, ...]], complaints: Complaints) -> None:

@@ -32,6 +32,8 @@ class TensorRTOptions:
 
     `level` is the builder's optimisation level, 0 to 5; `workspace_bytes` bounds what a tactic may use, None leaves it to
     TensorRT. `ranges` replaces the shapes of inputs by name, as trtexec's --min-shapes, --opt-shapes and --max-shapes do.
+    Batches of up to `small_batch` rows run on kernels chosen for them: those that are best for a full device take a few rows a
+    fifth longer than they need. 0: the same kernels for all.
     """
 
     precision: Precision = "fp32"
@@ -41,6 +43,7 @@ class TensorRTOptions:
     workspace_bytes: int | None = None
     ranges: dict[str, Range] = field(default_factory=dict)
     timing_cache: Path | None = None  # None: beside the engines
+    small_batch: int = 0
 
     def __post_init__(self) -> None:
         if self.precision not in {"fp32", "tf32", "fp16"}:
@@ -51,3 +54,7 @@ class TensorRTOptions:
             raise ValueError(f"the builder's optimisation level is {self.level}; wanted 0 to 5")
         if self.workspace_bytes is not None and self.workspace_bytes < 1:
             raise ValueError(f"workspace is {self.workspace_bytes} bytes; wanted 1 or more")
+        if not 0 <= self.small_batch < self.max_batch:
+            raise ValueError(f"small_batch is {self.small_batch}; wanted 0, or less than max_batch, {self.max_batch}")
+        if self.small_batch and self.ranges:
+            raise ValueError("small_batch and shapes of single inputs came; wanted one of them")

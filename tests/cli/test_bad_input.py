@@ -182,14 +182,27 @@ def test_shapes_of_an_input_that_no_stage_reads(workshop: Path) -> None:
     [
         ("build", ("--workspace", "8")),
         ("build", ("--timing-cache", "t")),
+        ("build", ("--small-batch", "2")),
         ("build", ("--builder-optimization-level", "5")),
         ("profile", ("--workspace", "8")),
+        ("profile", ("--small-batch", "2")),
         ("profile", ("--builder-optimization-level", "5")),
     ],
 )
 def test_what_only_tensorrt_knows_is_not_passed_over(workshop: Path, command: str, words: tuple[str, str]) -> None:
     message = refused(2, command, workshop / "stages", "--backend", "onnxruntime", *words)
     assert f"{words[0]} came, for which the backend tensorrt is needed; leave it out on onnxruntime" in message
+
+
+@pytest.mark.parametrize("command", ["build", "profile"])
+def test_a_small_batch_leaves_larger_ones(workshop: Path, command: str) -> None:
+    message = refused(2, command, workshop / "stages", "--small-batch", "4", "--max-batch", "4")
+    assert "--small-batch 4 came, wanted less than --max-batch 4" in message
+
+
+def test_small_batches_of_shapes_that_are_given_are_refused(workshop: Path) -> None:
+    message = refused(2, "build", workshop / "stages", "--small-batch", "2", "--opt-shapes", "input:4x3x32x32")
+    assert "--small-batch 2 and shapes of input came; wanted one of them" in message
 
 
 def test_graphs_that_nobody_captures_cannot_be_left_out(workshop: Path) -> None:
@@ -222,9 +235,9 @@ def test_a_profile_is_of_engines_as_they_were_asked_for(workshop: Path, monkeypa
 
     monkeypatch.setattr("dvabatch_cli.profile.backend_of", lambda *_: "tensorrt")
     monkeypatch.setattr("dvabatch_cli.profile.prepare_on", prepare)
-    words = ("--precision", "fp16", "--builder-optimization-level", "5", "--workspace", "8")
+    words = ("--precision", "fp16", "--builder-optimization-level", "5", "--small-batch", "2", "--workspace", "8")
     assert "that is all" in refused(2, "profile", workshop / "stages", *words)
-    assert asked == [TensorRTOptions("fp16", level=5, workspace_bytes=8 << 20)]
+    assert asked == [TensorRTOptions("fp16", level=5, workspace_bytes=8 << 20, small_batch=2)]
 
 
 def test_what_was_asked_of_a_build_is_asked_of_the_profile_that_follows(
@@ -238,7 +251,7 @@ def test_what_was_asked_of_a_build_is_asked_of_the_profile_that_follows(
 
     monkeypatch.setattr("dvabatch_cli.build.backend_of", lambda *_: "tensorrt")
     monkeypatch.setattr("dvabatch_cli.build.prepare_on", prepare)
-    words = ("--builder-optimization-level", "5", "--workspace", "8")
+    words = ("--builder-optimization-level", "5", "--small-batch", "2", "--workspace", "8")
     done = dvabatch("build", workshop / "stages", *words)
     assert done.err.rstrip().endswith(f"profile {workshop / 'stages'} {' '.join(words)}")
 

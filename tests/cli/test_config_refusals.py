@@ -73,6 +73,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"engine": {"max_batch": True}}, "engine.max_batch: got true, wanted a whole number"),
     ({"engine": {"max_batch": 10**30}}, "engine.max_batch: got 1000"),
     ({"engine": {"backend": "tensort"}}, 'did you mean "tensorrt"?'),
+    ({"engine": {"small_batch": 4, "max_batch": 4}}, "engine.small_batch: got 4, wanted less than engine.max_batch, 4"),
     ({"engine": {"backend": "table"}, "model": None}, "engine: got no table, wanted the path of a latency table"),
     ({"engine": {"backend": "table", "table": "x"}}, 'engine.table: got "x", wanted an existing file'),
     # policies

@@ -25,12 +25,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("precision", "graphs", "tolerance"), [("fp32", True, 1e-3), ("fp32", False, 1e-3), ("fp16", True, 2e-2)]
+    ("precision", "graphs", "small", "tolerance"),
+    [("fp32", True, 0, 1e-3), ("fp32", False, 2, 1e-3), ("fp16", True, 2, 2e-2)],
 )
 def test_answers_of_every_policy_are_those_of_the_cpu(
-    tmp_path: Path, precision: str, graphs: bool, tolerance: float
+    tmp_path: Path, precision: str, graphs: bool, small: int, tolerance: float
 ) -> None:
-    made = tiny_config(tmp_path, precision=precision, cuda_graphs=graphs)
+    made = tiny_config(tmp_path, precision=precision, cuda_graphs=graphs, small_batch=small)
     done = dvabatch("bench", made, "-o", tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["engine"]["backend"] == "tensorrt", done.err
@@ -42,11 +43,11 @@ def test_answers_of_every_policy_are_those_of_the_cpu(
     assert all(bool(run["graphs"]["hits"]) == graphs for run in report["runs"])
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("fp16", 2e-2)])
+@pytest.mark.parametrize(("precision", "small", "tolerance"), [("fp32", 0, 1e-3), ("fp16", 2, 2e-2)])
 def test_answers_to_queries_of_every_length_are_those_of_the_cpu(
-    tmp_path: Path, precision: str, tolerance: float
+    tmp_path: Path, precision: str, small: int, tolerance: float
 ) -> None:
-    made = tiny_bert_config(tmp_path, precision=precision)
+    made = tiny_bert_config(tmp_path, precision=precision, small_batch=small)
     done = dvabatch("bench", made, "-o", tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["engine"]["backend"] == "tensorrt", done.err

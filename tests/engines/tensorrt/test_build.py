@@ -12,10 +12,11 @@ from typing import Any
 import onnx
 import pytest
 
+from engines.cache import EngineCache
 from engines.errors import BackendMissingError, EngineError
 from engines.tensorrt import build as building
 from engines.tensorrt.binding import tensorrt
-from engines.tensorrt.build import Layout, check_writable, engine_key, layers_of, layout_of, range_of
+from engines.tensorrt.build import Layout, build, check_writable, engine_key, layers_of, layout_of, range_of
 from engines.tensorrt.options import Range, TensorRTOptions
 from slicer.manifest import TensorSpec
 from tests.engines.tensorrt.stand_ins import NewError, OldError
@@ -27,20 +28,20 @@ ODD = TensorSpec("odd", "float32", ("N", "?"))
 
 
 def test_an_image_has_batches_from_one_to_the_most_and_is_made_for_the_favoured() -> None:
-    found = range_of(IMAGE, 8, TensorRTOptions(max_batch=32))
+    found = range_of(IMAGE, 8, 32, TensorRTOptions())
     assert found == Range((1, 3, 32, 32), (8, 3, 32, 32), (32, 3, 32, 32))
-    assert range_of(IMAGE, 64, TensorRTOptions(max_batch=4)).best == (4, 3, 32, 32)
+    assert range_of(IMAGE, 64, 4, TensorRTOptions()).best == (4, 3, 32, 32)
 
 
 def test_lengths_are_those_of_the_lanes_on_every_axis_that_follows_them() -> None:
-    options = TensorRTOptions(max_batch=8, lengths=(32, 128, 64))
-    assert range_of(TOKENS, 4, options) == Range((1, 32), (4, 64), (8, 128))
-    assert range_of(SQUARE, 4, options) == Range((1, 1, 32, 32), (4, 1, 64, 64), (8, 1, 128, 128))
+    options = TensorRTOptions(lengths=(32, 128, 64))
+    assert range_of(TOKENS, 4, 8, options) == Range((1, 32), (4, 64), (8, 128))
+    assert range_of(SQUARE, 4, 8, options) == Range((1, 1, 32, 32), (4, 1, 64, 64), (8, 1, 128, 128))
 
 
 def test_shapes_that_are_given_go_before_all_others() -> None:
     own = Range((1, 1), (2, 5), (3, 9))
-    assert range_of(ODD, 8, TensorRTOptions(ranges={"odd": own})) == own
+    assert range_of(ODD, 8, 32, TensorRTOptions(ranges={"odd": own})) == own
 
 
 @pytest.mark.parametrize(("tensor", "options"), [(TOKENS, TensorRTOptions()), (ODD, TensorRTOptions(lengths=(8,)))])
@@ -48,7 +49,7 @@ def test_a_dimension_that_nobody_tells_is_refused_with_the_options_that_would(
     tensor: TensorSpec, options: TensorRTOptions
 ) -> None:
     with pytest.raises(EngineError, match=f"'{tensor.name}'.*--lengths.*--min-shapes"):
-        range_of(tensor, 8, options)
+        range_of(tensor, 8, 32, options)
 
 
 @pytest.mark.parametrize("shapes", [((2, 3), (1, 3), (4, 3)), ((1, 3), (2, 3), (4, 3, 3)), ((0, 3), (1, 3), (1, 3))])
@@ -59,8 +60,16 @@ def test_shapes_that_do_not_rise_are_refused(shapes: tuple[Any, Any, Any]) -> No
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"precision": "int4"}, {"max_batch": 0}, {"level": 6}, {"workspace_bytes": 0}],
-    ids=lambda d: next(iter(d)),
+    [
+        {"precision": "int4"},
+        {"max_batch": 0},
+        {"level": 6},
+        {"workspace_bytes": 0},
+        {"small_batch": -1},
+        {"small_batch": 8, "max_batch": 8},
+        {"small_batch": 1, "ranges": {"x": Range((1,), (1,), (1,))}},
+    ],
+    ids=str,
 )
 def test_impossible_options_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="wanted"):
@@ -91,7 +100,8 @@ def test_a_key_names_all_that_an_engine_depends_on(monkeypatch: pytest.MonkeyPat
         key(gpu="A"),
         key(halves={"x": "HWC8"}),
     ]
-    keys += [key(options=TensorRTOptions(level=1)), engine_key("a", {}, linear, base, "H")]
+    keys += [key(options=TensorRTOptions(level=1)), key(options=TensorRTOptions(small_batch=2))]
+    keys += [engine_key("a", {}, linear, base, "H")]
     monkeypatch.setattr(building, "version", lambda: "tensorrt 10.0.0")
     keys.append(key())
     assert len(set(keys)) == len(keys)
@@ -99,6 +109,23 @@ def test_a_key_names_all_that_an_engine_depends_on(monkeypatch: pytest.MonkeyPat
     assert (
         key(options=TensorRTOptions(timing_cache=Path("x"))) == key()
     )  # it makes building faster, and changes nothing
+
+
+@pytest.mark.parametrize("few", [0, 2])
+def test_small_batches_get_an_engine_beside_that_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(building, "version", lambda: "tensorrt 8.6.0")
+
+    def plan(_file: Path, ranges: dict[str, Range], *_: object) -> tuple[bytes, str]:
+        return str(ranges["input"].most[0]).encode(), f"made for {ranges['input'].best[0]}"
+
+    monkeypatch.setattr(building, "_plan", plan)
+    options, cache = TensorRTOptions(max_batch=16, small_batch=few), EngineCache(tmp_path)
+    made = build(Path("stage_0.onnx"), "sha", [IMAGE], 4, {}, options, cache, device="H", label="stage 0")
+    found = {file.name: file.read_text() for file in made.folder.iterdir() if file.name != "meta.json"}
+    of_all = {"engine.plan": "16", "layers.json": "made for 4"}
+    assert found == {**of_all, **({"small_engine.plan": "2", "small_layers.json": "made for 2"} if few else {})}
 
 
 @pytest.mark.parametrize(

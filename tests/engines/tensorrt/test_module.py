@@ -49,9 +49,11 @@ class Context:
 
 
 class Engine:
-    device_memory_size = 700
+    """With another that is for small batches."""
 
-    def __init__(self) -> None:
+    def __init__(self, device_memory_size: int = 700, small: Engine | None = None) -> None:
+        self.device_memory_size = device_memory_size
+        self.small = small
         self.contexts: list[Context] = []
 
     def create_execution_context_without_device_memory(self) -> Context:
@@ -78,8 +80,9 @@ class Silent:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    made = Engine()
-    runtime = SimpleNamespace(deserialize_cuda_engine=lambda data: made if data == b"plan" else None)
+    made = Engine(small=Engine(900))
+    engines = {b"plan": made, b"small plan": made.small}
+    runtime = SimpleNamespace(deserialize_cuda_engine=engines.get)
     trt = SimpleNamespace(__version__="8.6.0", Runtime=lambda logger: runtime)
     monkeypatch.setattr(module, "tensorrt", lambda: trt)
     monkeypatch.setattr(module, "Complaints", Silent)
@@ -124,6 +127,30 @@ def test_only_what_changed_is_told_again(engine: Engine, tmp_path: Path) -> None
     told.clear()
     executor.enqueue(stream, {"x": 256, "y": 1024}, {"x": (5, 4)})
     assert told == [("shape", "x", (5, 4)), ("run", 77)]
+
+
+def test_small_batches_have_an_engine_of_their_own_and_the_same_arena(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "engine.plan").write_bytes(b"plan")
+    (tmp_path / "small_engine.plan").write_bytes(b"small plan")
+    made = TensorRTModule(
+        tmp_path / "engine.plan", INPUTS, OUTPUTS, max_batch=8, precision="fp16", key="k",
+        small=(2, tmp_path / "small_engine.plan"),
+    )  # fmt: skip
+    assert made.arena_bytes == 1024  # what the hungrier of the two works in
+    executor = made.executor(512)
+    assert engine.small is not None
+    few, many = engine.small.contexts[-1], engine.contexts[-1]
+    assert few.device_memory == many.device_memory == 512
+    stream: Any = SimpleNamespace(handle=77)
+    for rows in (1, 3, 2, 3, 8):
+        executor.enqueue(stream, {"x": 256, "y": 512}, {"x": (rows, 4)})
+    assert [step[2] for step in few.told if step[0] == "shape"] == [(1, 4), (2, 4)]
+    assert [step[2] for step in many.told if step[0] == "shape"] == [(3, 4), (8, 4)]
+    assert [len([step for step in each.told if step[0] == "run"]) for each in (few, many)] == [2, 3]
+    assert [step for step in few.told if step[0] != "shape"] == [
+        ("profile", 0, 77), ("address", "x", 256), ("address", "y", 512), ("run", 77), ("run", 77)
+    ]  # fmt: skip
+    made.infer_shapes({"x": (8, 4)})  # of any size
 
 
 @pytest.mark.parametrize(
