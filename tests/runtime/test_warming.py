@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.place import Place
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.shapes import lay_out_modules
 from dvabatch.runtime.warming import warmed
-from tests.runtime.fake_device import FakeDevice, FakeExecutor, FakeModule
+from tests.runtime.fake_device import FakeDevice, FakeExecutor, FakeModule, FakeStream
 from tests.runtime.profiled import MAX_BATCH, STAGES, profiled
 from tests.runtime.rig import quick_table, token_of
 
@@ -41,11 +45,17 @@ def test_no_graph_that_was_prepared_is_launched_for_the_first_time_in_a_run() ->
 
 def test_without_graphs_all_that_runs_is_made_beforehand() -> None:
     made: list[int] = []
+    ran: list[int] = []  # how many rows
+
+    class Executor(FakeExecutor):
+        def enqueue(self, stream: FakeStream, addresses: Mapping[str, int], shapes: Mapping[str, Any]) -> None:
+            ran.append(next(iter(shapes.values()))[0])
+            super().enqueue(stream, addresses, shapes)
 
     class Counting(FakeModule):
         def executor(self, arena: int) -> FakeExecutor:
             made.append(arena)
-            return super().executor(arena)
+            return Executor(self)
 
     limits = Limits(STAGES, MAX_BATCH, buffer_sets=3, executors_per_stage=2)
     _, tables = quick_table(STAGES, MAX_BATCH, [])
@@ -57,6 +67,8 @@ def test_without_graphs_all_that_runs_is_made_beforehand() -> None:
     list(warmed(launcher, limits))
     tracks = limits.buffer_sets + launcher.more_tracks
     assert (len(made), len(set(made))) == (tracks * STAGES, tracks)  # the contexts of a track share its memory
+    # No graph is to be launched, so each way runs once: the whole span, each stage, each stage elsewhere.
+    assert Counter(ran) == dict.fromkeys((1, MAX_BATCH), (3 * limits.buffer_sets + launcher.more_tracks) * STAGES)
     before = len(made)
     for index in range(tracks):
         launcher.repeat(index, 0, STAGES - 1, Place(index % 3, 0, MAX_BATCH), 0)
