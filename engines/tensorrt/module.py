@@ -69,9 +69,7 @@ class TensorRTModule:
         contexts = [self._context(engine) for engine in self._engines]
         for context in contexts:  # of one executor, of which one runs at a time
             release.give_memory(context, arena, self.arena_bytes)
-        return TensorRTExecutor(
-            [_Context(context, self.version, self._complaints) for context in contexts], self._small_batch
-        )
+        return TensorRTExecutor([_Context(self, context, self._complaints) for context in contexts], self._small_batch)
 
     def _loaded(self, file: Path) -> Any:
         engine = self._runtime.deserialize_cuda_engine(file.read_bytes())
@@ -109,9 +107,9 @@ class TensorRTExecutor:
 class _Context:
     """Shapes and addresses are told only where they changed: each costs microseconds."""
 
-    def __init__(self, context: Any, version: str, complaints: Complaints) -> None:
+    def __init__(self, module: TensorRTModule, context: Any, complaints: Complaints) -> None:
+        self._module = module
         self._context = context
-        self._version = version
         self._complaints = complaints
         self._shapes: Mapping[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
@@ -131,7 +129,7 @@ class _Context:
                     raise EngineError(f"tensor {name!r} cannot lie at {address:#x}: {self._complaints.last()}")
                 self._addresses[name] = address
         if not context.execute_async_v3(stream.handle):
-            raise EngineError(f"{self._version} did not run {dict(shapes)}: {self._complaints.last()}")
+            raise EngineError(f"{self._module.version} did not run {dict(shapes)}: {self._complaints.last()}")
 
 
 def _set_shapes(context: Any, shapes: Mapping[str, tuple[int, ...]], complaints: Complaints) -> None:
