@@ -128,7 +128,9 @@ def prepare_gpu(
         )
     cache = EngineCache()
     halves = passed_on(manifest)
-    made_for = batch_made_for([stage.favored_batch for stage in manifest.stages], options.max_batch)
+    made_for = batch_made_for(
+        [stage.favored_batch for stage in manifest.stages], options.max_batch, options.small_batch
+    )
     with CudaDevice() as device:
         gpu = f"{device.name} {device.capability}"
         engines = []
@@ -146,14 +148,14 @@ def prepare_gpu(
     return PreparedGpu(folder, manifest, tuple(engines), whole, OnnxRuntimeOptions(), options, gpu, graphs)
 
 
-def batch_made_for(favored: Sequence[int], max_batch: int) -> int:
+def batch_made_for(favored: Sequence[int], max_batch: int, small_batch: int = 0) -> int:
     """The batch that TensorRT makes all engines of a model for, the whole one too: the largest that a stage favours, and a
-    quarter of the maximum at the least.
+    quarter of the maximum at the least; and larger than small batches, which have engines of their own.
 
     What stages favour was measured where they were sliced. A CPU's curves are so flat that a stage may favour a single row,
     and an engine made for that takes a third longer for a full batch than the whole model's, which was made for another.
     """
-    return min(max_batch, max(*favored, max_batch // 4, 1))
+    return min(max_batch, max(*favored, max_batch // 4, small_batch + 1))
 
 
 def prepare_on(

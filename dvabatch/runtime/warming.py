@@ -13,8 +13,8 @@ def warmed(launcher: DeviceLauncher, limits: Limits) -> Iterator[str]:
     """Captures the graphs of every batch that begins a set, and of every size elsewhere; says how far it is.
 
     What is captured later stops whoever polls for milliseconds: it is only done where there was no room for all of them. Where
-    none are to be captured, what runs without them is made: contexts, for small batches and large ones, and the memory they
-    work in.
+    none are to be captured, what runs without them is made: contexts, and the memory that they work in. A small batch and a
+    large one run once, which may have contexts of their own.
     """
     graphs = launcher.graphs
     most = limits.max_batch

@@ -100,7 +100,7 @@ class TensorRTExecutor:
         self._small_batch = small_batch
 
     def enqueue(self, stream: Stream, addresses: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> None:
-        is_small = max(shape[0] for shape in shapes.values()) <= self._small_batch
+        is_small = next(iter(shapes.values()))[0] <= self._small_batch
         self._contexts[0 if is_small else -1].enqueue(stream, addresses, shapes)
 
 

@@ -25,6 +25,11 @@ def test_all_engines_are_made_for_one_batch(favored: list[int], max_batch: int, 
     assert batch_made_for(favored, max_batch) == made_for
 
 
+def test_engines_for_all_are_made_for_more_than_a_small_batch() -> None:
+    assert batch_made_for([1], 8, 4) == 5
+    assert batch_made_for([1], 64, 2) == 16
+
+
 def test_engines_are_built_as_the_config_says() -> None:
     engine = {
         "precision": "fp16", "max_batch": 16, "small_batch": 2, "builder_optimization_level": 4, "workspace_mib": 8,

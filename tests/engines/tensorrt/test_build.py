@@ -117,15 +117,21 @@ def test_small_batches_get_an_engine_beside_that_of_all(
 ) -> None:
     monkeypatch.setattr(building, "version", lambda: "tensorrt 8.6.0")
 
-    def plan(_file: Path, ranges: dict[str, Range], *_: object) -> tuple[bytes, str]:
+    alike: list[tuple[object, ...]] = []
+
+    def plan(file: Path, ranges: dict[str, Range], *others: object) -> tuple[bytes, str]:
+        alike.append((file, *others))
         return str(ranges["input"].most[0]).encode(), f"made for {ranges['input'].best[0]}"
 
     monkeypatch.setattr(building, "_plan", plan)
     options, cache = TensorRTOptions(max_batch=16, small_batch=few), EngineCache(tmp_path)
-    made = build(Path("stage_0.onnx"), "sha", [IMAGE], 4, {}, options, cache, device="H", label="stage 0")
+    halves: dict[str, Layout] = {"x": "HWC8"}
+    made = build(Path("stage_0.onnx"), "sha", [IMAGE], 4, halves, options, cache, device="H", label="stage 0")
     found = {file.name: file.read_text() for file in made.folder.iterdir() if file.name != "meta.json"}
     of_all = {"engine.plan": "16", "layers.json": "made for 4"}
     assert found == {**of_all, **({"small_engine.plan": "2", "small_layers.json": "made for 2"} if few else {})}
+    # Boundaries, too, are the same for both: each reads what the other has written.
+    assert len(alike) == 1 + bool(few) and all(each == alike[0] and halves in each for each in alike)
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,12 @@ def test_only_what_changed_is_told_again(engine: Engine, tmp_path: Path) -> None
     assert told == [("shape", "x", (5, 4)), ("run", 77)]
 
 
-def test_small_batches_have_an_engine_of_their_own_and_the_same_arena(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sizes", [(700, 900), (900, 700)], ids=str)
+def test_small_batches_have_an_engine_of_their_own_and_the_same_arena(
+    engine: Engine, tmp_path: Path, sizes: tuple[int, int]
+) -> None:
+    assert engine.small is not None
+    engine.device_memory_size, engine.small.device_memory_size = sizes
     (tmp_path / "engine.plan").write_bytes(b"plan")
     (tmp_path / "small_engine.plan").write_bytes(b"small plan")
     made = TensorRTModule(
@@ -138,7 +143,6 @@ def test_small_batches_have_an_engine_of_their_own_and_the_same_arena(engine: En
     )  # fmt: skip
     assert made.arena_bytes == 1024  # what the hungrier of the two works in
     executor = made.executor(512)
-    assert engine.small is not None
     few, many = engine.small.contexts[-1], engine.contexts[-1]
     assert few.device_memory == many.device_memory == 512
     stream: Any = SimpleNamespace(handle=77)
@@ -150,7 +154,8 @@ def test_small_batches_have_an_engine_of_their_own_and_the_same_arena(engine: En
     assert [step for step in few.told if step[0] != "shape"] == [
         ("profile", 0, 77), ("address", "x", 256), ("address", "y", 512), ("run", 77), ("run", 77)
     ]  # fmt: skip
-    made.infer_shapes({"x": (8, 4)})  # of any size
+    made.infer_shapes({"x": (3, 4)})  # asks the one that takes all sizes
+    assert (len(engine.small.contexts), len(engine.contexts)) == (1, 2)
 
 
 @pytest.mark.parametrize(
