@@ -36,7 +36,9 @@ class Costs:
     boundary_ns: int = 0  # from a stage's end to the next launch of the same batch, host included
     copy_ns_per_row: int = 0  # moving one row between buffer sets
     transfer_ns_per_row: int = 0  # bringing one row of a fresh batch to the device, and its answer back
-    wake_ns: int = 0  # what it adds to a launch that host and device were idle before it
+    # What it adds to a launch that what it goes to was at rest before it: a part of the device, or the one thread, which rests
+    # whenever it neither launches nor has just heard of an end, whatever is in flight.
+    wake_ns: int = 0
     one_host: bool = False  # one thread does the host's part of all launches, and one line has all transfers
     bounce_ns: int = (
         0  # what it adds to a launch that its batch does not begin its buffer set, and goes by way of other rows

@@ -153,11 +153,8 @@ class Profile:
         return self._share[lane][stage][batch]
 
     def at_once(self, stage: int, batch: int, lane: int) -> int:
-        """How many launches alike have a part of the device each, such as a core, that rests while it has none.
-
-        Where one host thread does the host's part of all launches, what rests is that thread: then it is one.
-        """
-        return 1 if self.costs.one_host else max(1, round(1 / self.share(stage, batch, lane)))
+        """How many launches alike have a part of the device each, such as a core, that rests while it has none."""
+        return max(1, round(1 / self.share(stage, batch, lane)))
 
     def whole_ns(self, batch: int, lane: int) -> int:
         """The unsliced model at this size where it was measured, else the sum of its stages."""

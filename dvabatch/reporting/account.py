@@ -114,12 +114,14 @@ class Accounts:
         self._own_ns: dict[int, tuple[int, int]] = {}  # of launches under way: what copying, and the host, take
         self._copying_ns: dict[int, int] = {}  # by buffer set, until its next launch
         self._awake = 0  # launches that ended this instant, and that none has followed since
-        self._host_free_ns = 0  # when one thread that does all of the host's part is through with it
-        self._line_free_ns = 0  # when the line to the device is
+        self._host_free_ns = -1  # when one thread that does all of the host's part is through with it
+        self._line_free_ns = -1  # when the line to the device is
+        self._rested = False  # that thread, until this call
 
     def follow(self, step: Step) -> None:
         """One more call."""
         self._awake = sum(self._begun.pop(launch.id, None) is not None for launch in step.ended)
+        self._rested = not self._awake and step.now_ns > self._host_free_ns
         self._begin_launches(step)
         for event in step.events:
             if type(event) is QueryArrived and event.query.id in self._wanted:
@@ -155,10 +157,17 @@ class Accounts:
         costs, rows = self._profile.costs, len(launch.query_ids)
         host_ns = costs.busy_ns(launch.first_stage, rows)
         answer_ns = costs.host_ns(launch.first_stage, rows) - host_ns
-        at_once = self._profile.at_once(launch.first_stage, rows, launch.lane)
-        if len(self._begun) < at_once and self._awake <= 0:
+        if self._finds_rest(launch):
             host_ns += costs.wake_ns
         self._begin(launch, host_ns, now_ns, answer_ns, costs.transfer_ns(launch.first_stage, rows))
+
+    def _finds_rest(self, launch: Launch) -> bool:
+        """Whether the one thread has been at rest, or else a part of the device, as the simulator takes it."""
+        if self._profile.costs.one_host:
+            rested, self._rested = self._rested, False
+            return rested
+        at_once = self._profile.at_once(launch.first_stage, len(launch.query_ids), launch.lane)
+        return len(self._begun) < at_once and self._awake <= 0
 
     def _begin(
         self, launch: Launch, host_ns: int | None, now_ns: int, answer_ns: int = 0, transfer_ns: int = 0

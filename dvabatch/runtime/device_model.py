@@ -33,10 +33,8 @@ class DeviceModel:
     def __init__(self, slowdown: Callable[[float], float], *, one_host: bool = False) -> None:
         self._slowdown = slowdown
         self._one_host = one_host
-        self._free_ns = {
-            HOST: 0,
-            TRANSFER: 0,
-        }  # when that one thread, and that line, will have done what they were given so far
+        # When that one thread, and that line, will have done what they were given so far.
+        self._free_ns = {HOST: -1, TRANSFER: -1}
         self._on_device: list[_OnDevice] = []  # a heap
         self._on_host: list[_OnHost] = []  # a heap
         self._shares = 0
@@ -62,6 +60,12 @@ class DeviceModel:
     def under_way(self) -> int:
         """How many launches have started and not ended."""
         return self._under_way
+
+    @property
+    def host_free_ns(self) -> int:
+        """When one thread that does the host's part of all launches will be through with those that it was given: until then it
+        hears of nothing. Before all time where each launch has a thread of its own."""
+        return self._free_ns[HOST]
 
     def finds_idle(self, at_once: int, now_ns: int) -> bool:
         """Whether a launch that starts now takes a part of the device that was idle, where `at_once` launches have one each.

@@ -30,7 +30,7 @@ class Alike(NamedTuple):
     alone_ns: int  # on the device, by itself
     host_ns: int = 0  # of the one thread that does the host's part of all of them
     transfer_ns: int = 0  # on the one line to the device
-    wake_ns: int = 0  # what the host takes longer where nothing was under way
+    wake_ns: int = 0  # what the host takes longer where it was at rest
     answer_ns: int = 0  # of the device, to begin and to be heard of: others go on meanwhile
 
 
@@ -91,17 +91,25 @@ def responses_ns(slowdown: Callable[[float], float], arrivals_ns: Sequence[int],
     device = DeviceModel(slowdown, one_host=True)
     spent_ns = [0] * len(arrivals_ns)
     waiting: deque[int] = deque()
+    ended: list[int] = []  # while the thread was busy
     came = left = 0
     while left < len(arrivals_ns):
-        now_ns = min(device.next_ns, arrivals_ns[came] if came < len(arrivals_ns) else NEVER)
-        for launch_id in device.advance(now_ns):
+        free_ns = device.host_free_ns
+        heard_ns = free_ns if ended else arrivals_ns[came] if came < len(arrivals_ns) else NEVER
+        now_ns = min(device.next_ns, max(heard_ns, free_ns))
+        ended += device.advance(now_ns)
+        if now_ns < free_ns:
+            continue
+        rested = not ended and now_ns > free_ns
+        for launch_id in ended:
             spent_ns[launch_id] = now_ns - arrivals_ns[launch_id]
-            left += 1
+        left += len(ended)
+        ended.clear()
         while came < len(arrivals_ns) and arrivals_ns[came] <= now_ns:
             waiting.append(came)
             came += 1
         while waiting and device.under_way < count:
-            wake_ns = alike.wake_ns if device.finds_idle(1, now_ns) else 0
+            wake_ns, rested = alike.wake_ns if rested else 0, False
             phases = (
                 (alike.host_ns + wake_ns, HOST),
                 (alike.answer_ns, ANSWER),

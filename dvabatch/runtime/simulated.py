@@ -30,10 +30,11 @@ class SimulatedDriver:
 
     What a launch costs: the host's time first, which takes no device share (`launch_ns` for a fresh batch, `boundary_ns` for
     one that continues, of which others wait for what keeps the host busy; `copy_ns_per_row` for rows that were copied for it,
-    `wake_ns` where everything was idle), the transfer of a fresh batch's rows, then T of each stage at its share, the first one
-    longer for a batch that does not begin its set (`bounced_ns`). A launch queued behind another starts when that one ends, at
-    no cost of its own. Where the profile counts `cores`, no more launches run at a time; others wait in the order in which they
-    came.
+    `wake_ns` where what it goes to has been at rest), the transfer of a fresh batch's rows, then T of each stage at its share,
+    the first one longer for a batch that does not begin its set (`bounced_ns`). A launch queued behind another starts when that
+    one ends, at no cost of its own. Where the profile counts `cores`, no more launches run at a time; others wait in the order
+    in which they came. One thread that does the host's part of all launches hears of nothing until it is through with those it
+    was given: not of arrivals, and not of ends.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class SimulatedDriver:
         self._pace = pace
         self._of_device_alone = of_device_alone
         self._ended = 0  # queries, however that went
+        self._rested = False  # the one thread, until this call
         self._news: list[Event] = [] if host_pace == 1.0 else [HostPaced(max(1, round(100 * host_pace)))]
         self._faults = faults
         if timeout_ns is None and faults is not None:
@@ -104,7 +106,9 @@ class SimulatedDriver:
         upcoming = _queries(arrivals_ns, lengths, deadline_ns)
         query = next(upcoming, None)
         now_ns = 0
+        ended: list[int] = []  # launches that the host has not heard of yet
         while True:
+            free_ns = device.host_free_ns
             # Ids count up from 0, so that as many as the next one's have come.
             if query is None or (held_back and query.id - self._ended >= most):
                 arrival_ns = NEVER
@@ -112,32 +116,41 @@ class SimulatedDriver:
                 arrival_ns = query.arrival_ns if query.arrival_ns > now_ns else now_ns
             wake_ns = NEVER if machine.wake_ns is None else machine.wake_ns
             device_ns = device.next_ns
-            now_ns = arrival_ns if arrival_ns < device_ns else device_ns
-            now_ns = min(now_ns, wake_ns)
+            heard_ns = arrival_ns if arrival_ns < wake_ns else wake_ns
             if watchdog is not None:
-                now_ns = min(now_ns, watchdog.next_ns)
+                heard_ns = min(heard_ns, watchdog.next_ns)
             if self._faults is not None:
-                now_ns = min(now_ns, self._faults.next_ns)
+                heard_ns = min(heard_ns, self._faults.next_ns)
+            if ended or heard_ns < free_ns:
+                heard_ns = free_ns
+            now_ns = heard_ns if heard_ns < device_ns else device_ns
             if now_ns == NEVER or (query is None and machine.idle):
                 break
-            events: list[Event] = []
             if device_ns == now_ns:
                 for launch_id in device.advance(now_ns):
-                    fate = self._struck.pop(launch_id, None) if self._struck else None
-                    if fate is not None and fate.hangs:
-                        continue
-                    events.append(LaunchFinished(launch_id) if fate is None else LaunchFailed(launch_id, fate.reason))
-                    if self._queued and launch_id in self._queued:
+                    ended.append(launch_id)
+                    if self._queued and launch_id in self._queued and not self._hangs(launch_id):
                         self._start(self._queued.pop(launch_id), now_ns, queued=True)
                 while self._waiting and device.under_way < self._cores:
                     self._start(self._waiting.popleft(), now_ns)
+            if now_ns < free_ns:
+                continue  # the one thread hears of it when it is through with what it does
+            events: list[Event] = []
+            for launch_id in ended:
+                fate = self._struck.pop(launch_id, None) if self._struck else None
+                if fate is None:
+                    events.append(LaunchFinished(launch_id))
+                elif not fate.hangs:
+                    events.append(LaunchFailed(launch_id, fate.reason))
+            ended.clear()
+            self._rested = not events and now_ns > free_ns
             while query is not None and query.arrival_ns <= now_ns and query.id - self._ended < most:
                 if query.arrival_ns < now_ns:
                     journal.admitted_ns[query.id] = now_ns
                     journal.held.append(query.id)
                 events.append(QueryArrived(query))
                 query = next(upcoming, None)
-            if wake_ns == now_ns:
+            if wake_ns <= now_ns:
                 events.append(TimerFired())
             if watchdog is not None:
                 self._befall(watchdog, events, now_ns)
@@ -240,10 +253,8 @@ class SimulatedDriver:
                 if fate.hangs and fate.ends_at == launch.first_stage:
                     return  # the device never sees it
         first_ns = self._copying_ns.pop(launch.place.buffer_set, 0) if self._copying_ns else 0
-        if self._wake_ns:
-            at_once = self._profile.at_once(launch.first_stage, len(launch.query_ids), launch.lane)
-            if self._device.finds_idle(at_once, now_ns):
-                first_ns += self._wake_ns
+        if self._wake_ns and not queued and self._finds_rest(launch, now_ns):
+            first_ns += self._wake_ns
         if first_ns:
             phases = _after(first_ns, phases)
         if self._pace is not None:
@@ -251,6 +262,19 @@ class SimulatedDriver:
             host_too = not self._of_device_alone
             phases = tuple((round(factor * work) if host_too or kind > 0 else work, kind) for work, kind in phases)
         self._device.start(launch.id, phases, now_ns)
+
+    def _hangs(self, launch_id: int) -> bool:
+        fate = self._struck.get(launch_id)
+        return fate is not None and fate.hangs
+
+    def _finds_rest(self, launch: Launch, now_ns: int) -> bool:
+        """Whether what a launch goes to has been at rest: the one thread, for the first launch of a call that it was not busy
+        until, and that brings no news of an end; or else a part of the device."""
+        if self._profile.costs.one_host:
+            rested, self._rested = self._rested, False
+            return rested
+        at_once = self._profile.at_once(launch.first_stage, len(launch.query_ids), launch.lane)
+        return self._device.finds_idle(at_once, now_ns)
 
     def _work(
         self, first: int, last: int, batch: int, lane: int, queued: bool, begins: bool, fate: Fate | None = None

@@ -93,7 +93,8 @@ def accounted(
 def test_waiting_for_the_one_thread_of_a_host_is_launching_and_no_computing() -> None:
     table = {**TABLE, "stages": ONE_AT_1, "launch_us": 1000, "one_host": True}
     _, totals = accounted(table, [0, 0, 0])
-    assert totals == [{"launched": each * 1_000_000, "computed": 1_000_000} for each in (1, 2, 3)]
+    # That the first has ended the thread hears when it has launched the third.
+    assert totals == [{"launched": each * 1_000_000, "computed": max(1, 3 - each) * 1_000_000} for each in (1, 2, 3)]
 
 
 def test_waiting_for_a_core_is_queueing_and_no_computing() -> None:
@@ -104,11 +105,24 @@ def test_waiting_for_a_core_is_queueing_and_no_computing() -> None:
 
 
 def test_the_line_to_the_device_is_taken_in_the_order_in_which_the_host_is_through() -> None:
-    """Waking the host for the first lets the second wait too, though launching costs it nothing."""
+    """While it wakes for the first the host does not hear of the second, though launching costs it nothing."""
     table = {"stages": ONE_AT_1, "wake_us": 100, "transfer_us_per_row": 50, "one_host": True}
     done_ns, totals = accounted(table, [0, 10_000])
     assert done_ns == [1_150_000, 1_200_000]
-    assert totals == [{"launched": 150_000, "computed": 1_000_000}, {"launched": 190_000, "computed": 1_000_000}]
+    computed = {"computed": 1_000_000}
+    assert totals == [{"launched": 150_000, **computed}, {"unseen": 90_000, "launched": 100_000, **computed}]
+
+
+def test_the_one_thread_wakes_for_a_launch_beside_others_and_not_for_one_that_follows_an_end() -> None:
+    """The second finds it at rest, though the first computes, the third at what it does for the second; the fourth waits for
+    the end of the first."""
+    table = {"stages": ONE_AT_1, "launch_us": 50, "wake_us": 100, "one_host": True}
+    done_ns, totals = accounted(table, [0, 400_000, 500_000, 600_000])
+    assert done_ns == [1_150_000, 1_550_000, 1_600_000, 2_200_000]
+    computed = {"computed": 1_000_000}
+    assert totals[:2] == [{"launched": 150_000, **computed}] * 2
+    assert totals[2] == {"unseen": 50_000, "launched": 50_000, **computed}
+    assert totals[3] == {"waiting": 550_000, "launched": 50_000, **computed}
 
 
 def test_what_keeps_the_host_busy_holds_up_others_and_the_rest_of_a_launch_does_not() -> None:

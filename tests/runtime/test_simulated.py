@@ -160,6 +160,33 @@ def test_others_wait_for_what_keeps_the_one_thread_busy_and_for_no_more_of_a_lau
     assert list(SimulatedDriver(machine).run([0, 0, 0]).done_ns) == [1_100_000, 1_130_000, 1_160_000]
 
 
+def test_the_one_thread_hears_of_an_end_when_it_is_through_with_what_it_does() -> None:
+    """The second comes while the first computes and keeps the thread busy for 300 us, in which the first ends: the third, which
+    comes meanwhile, and has to wait for an executor, begins when that is over."""
+    table = {"stages": [{"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}], "launch_us": 300, "one_host": True}
+    machine = Machine(Limits(1, 1, 2, 2), Profile.from_table(table), Normal(FillOrWait(1, 0, 2)))
+    done_ns = list(SimulatedDriver(machine).run([0, 1_200_000, 1_250_000]).done_ns)
+    assert done_ns == [1_500_000, 2_500_000, 2_800_000]
+
+
+@pytest.mark.parametrize(
+    ("arrivals_us", "done_us"),
+    [
+        ([0, 400], [1150, 1550]),  # at rest, though another is under way
+        ([0, 100], [1150, 1200]),  # busy until it hears of the second
+        ([0, 1150], [1150, 2200]),  # it has just heard of an end
+        ([0, 1151], [1150, 2301]),
+    ],
+)
+def test_the_one_thread_wakes_where_it_was_at_rest(arrivals_us: list[int], done_us: list[int]) -> None:
+    stage = {"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}
+    table = {"stages": [stage], "launch_us": 50, "wake_us": 100, "one_host": True}
+    machine = Machine(Limits(1, 1, 2, 2), Profile.from_table(table), Normal(FillOrWait(1, 0, 2)))
+    assert list(SimulatedDriver(machine).run([1000 * us for us in arrivals_us]).done_ns) == [
+        1000 * us for us in done_us
+    ]
+
+
 def test_others_wait_for_the_rows_of_a_launch_as_well() -> None:
     """The thread is busy for 30 us, and for 20 with each of three further rows; the line then for 10 with each row."""
     table = {
