@@ -126,6 +126,7 @@ class Costs:
             self._of_thread_at(factor),
             launch_ns=longer(self.launch_ns, self.busy_ns(0)),
             boundary_ns=longer(self.boundary_ns, self.busy_ns(1)),
+            wake_ns=round(factor * self.wake_ns),
         )
 
     def _of_thread_at(self, factor: float) -> Costs:

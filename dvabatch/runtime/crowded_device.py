@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
-from dvabatch.batching.crowding import LEAST, OWN
+from dvabatch.batching.crowding import LEAST, wait_between
 from dvabatch.batching.profile import Profile
 from dvabatch.runtime.device_model import DeviceModel, Phases
 from dvabatch.runtime.instants import NEVER
@@ -92,20 +93,21 @@ class CrowdedDevice(DeviceModel):
             flights[0].slow = 1.0
             return
         kinds = [flight.phases[flight.phase][1] for flight in flights]
-        device_ns = [self._device_ns[kind] for kind in kinds]
-        crowd_ns = sum(device_ns)
+        counts = Counter(kinds)
+        crowd_ns = sum(count * self._device_ns[kind] for kind, count in counts.items())
         # What others like it would have each wait for it, from the first stage to the last.
-        waits_ns = [
-            self._alone_ns[kind] * self._crowding[kind // self._sizes].part(kind % self._sizes, crowd_ns / own_ns)
-            for kind, own_ns in zip(kinds, device_ns, strict=True)
-        ]
-        caused = [wait_ns ** (1.0 - OWN) for wait_ns in waits_ns]
-        by_all = sum(caused)
-        for flight, kind, wait_ns, by_itself in zip(flights, kinds, waits_ns, caused, strict=True):
+        waits_ns = {kind: self._alone_ns[kind] * self._part(kind, crowd_ns / self._device_ns[kind]) for kind in counts}
+        slow = {}
+        for kind, wait_ns in waits_ns.items():
             alone_ns = self._alone_ns[kind]
-            least_ns = LEAST * alone_ns
-            waited_ns = max(wait_ns, least_ns) ** OWN * (by_all - by_itself)
-            if wait_ns < least_ns:  # those alike are as slow as was measured, however little that is
-                alike = (kinds.count(kind) - 1) * by_itself
-                waited_ns -= (least_ns**OWN - wait_ns**OWN) * alike
-            flight.slow = 1.0 + waited_ns / alone_ns
+            waited_ns = (counts[kind] - 1) * wait_ns  # those alike are as slow as was measured, however little that is
+            for other, others_ns in waits_ns.items():
+                if other != kind:
+                    waited_ns += counts[other] * wait_between(max(wait_ns, LEAST * alone_ns), others_ns)
+            slow[kind] = 1.0 + waited_ns / alone_ns
+        for flight, kind in zip(flights, kinds, strict=True):
+            flight.slow = slow[kind]
+
+    def _part(self, kind: int, crowd: float) -> float:
+        lane, batch = divmod(kind, self._sizes)
+        return self._crowding[lane].part(batch, crowd)

@@ -227,7 +227,7 @@ def test_another_pace_of_the_host_stretches_what_keeps_its_thread_busy_alone() -
     usual = Profile.from_table(table)
     slow = usual.at_pace(1.5)
     assert slow.costs == Costs(
-        14_000, 30_000, 30_000, 40_000, 50_000, bounce_ns=60_000, bounce_ns_per_row=70_000,
+        14_000, 30_000, 30_000, 40_000, 75_000, bounce_ns=60_000, bounce_ns_per_row=70_000,
         launch_busy_ns=12_000, queueing_ns=6_000, launch_busy_ns_per_row=3_000,
     )  # fmt: skip
     assert slow.stage_ns(0, 4, 0) == usual.stage_ns(0, 4, 0)

@@ -50,7 +50,7 @@ SMALL_NS, LARGE_NS = 1 * MS, 4 * MS
 
 def between(own_ns: float, other_ns: float) -> float:
     """What one waits for another, from its begin to its end."""
-    return own_ns**0.15 * other_ns**0.85
+    return own_ns**0.15 * other_ns**0.85 if own_ns < other_ns else own_ns**0.25 * other_ns**0.75
 
 
 def test_a_small_launch_suffers_beside_a_large_one_which_notices_less() -> None:
