@@ -93,6 +93,7 @@ def profile_facts(ground: Ground) -> dict[str, Any]:
         "slowdown": table.get("slowdown"),
         "crowding": crowding.get("None", crowding) or None,
         "sm_mhz": table.get("sm_mhz"),
+        "clock_power": table.get("clock_power"),
         "whole": whole.get("None", whole) or None,
         "slicing_tax": dict(ground.slicing_tax) or None,
         "capacity_rps": ground.capacity_rps,

@@ -63,13 +63,14 @@ class SimulatedBed:
         device_pace: Callable[[int], float] | None = None,
         host_pace: float = 1.0,
         clock_mhz: float | None = None,
+        clock_pace: Callable[[int], float] | None = None,
         *,
         host_heard: bool = True,
     ) -> Result:
         """With `pace`, everything takes that many times as long, with `device_pace` what the device does, with `disturbance`
         launches beside each other do, and with `host_pace` what the host does for a device. The device keeps the clock that the
-        load leaves it, or `clock_mhz`, where the profile knows its own. As in a real run the machine hears of the host's pace
-        (unless `host_heard` is False), and of nothing else."""
+        load leaves it, or `clock_mhz`, where the profile knows its own; that is `clock_pace` times as slow at an instant. As in
+        a real run the machine hears of the host's pace (unless `host_heard` is False), and of nothing else."""
         machine = _machine(self._config, self._profile, contender)
         recorder = None if trace is None else Recorder(machine, trace)
         faults = faults_of(self._config, schedule.seed)
@@ -85,6 +86,7 @@ class SimulatedBed:
             pace=device_pace or pace,
             of_device_alone=device_pace is not None,
             host_pace=host_pace if host_heard else 1.0,
+            clock_pace=clock_pace,
         )
         journal = driver.run(
             schedule.arrivals_ns, schedule.lengths, deadline_ns(self._config), self._config.load.max_concurrency

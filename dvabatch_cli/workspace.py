@@ -41,7 +41,7 @@ from slicer.load import content_sha256, sha256_of
 
 Say = Callable[[str], None]
 _MAX_TABLE_BYTES = 4 << 20
-_MEASURED = 14  # how profiles are measured: those kept from another way are measured again
+_MEASURED = 15  # how profiles are measured: those kept from another way are measured again
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Its JSON form is the latency table of configs/tables/: `stages`, `whole` and `crowding` (or `lanes`, by longest length, with
 these each), per stage `latency_ms` and `share` by batch size, and beside them `batch_sizes`, `one_host`, `cores`, `slowdown`,
-`sm_mhz` and the costs that costs.py names. What a table leaves out costs 0; a missing share is 1, a
+`sm_mhz`, `clock_power` and the costs that costs.py names. What a table leaves out costs 0; a missing share is 1, a
 missing slowdown is the sum. Where there is a `crowding`, it goes before the slowdown.
 """
 
@@ -55,7 +55,7 @@ class Profile:
 
     __slots__ = (
         "_exists", "_share", "_slowdown", "_stage_ns", "_whole_ns",
-        "batch_sizes", "costs", "crowding", "curves", "digest", "lanes", "max_batch", "name", "sm_mhz",
+        "batch_sizes", "clock_power", "costs", "crowding", "curves", "digest", "lanes", "max_batch", "name", "sm_mhz",
         "source", "stages", "whole",
     )  # fmt: skip
 
@@ -71,9 +71,11 @@ class Profile:
         source: str = "",
         crowding: Sequence[Mapping[int, Curve]] | None = None,
         sm_mhz: Curve | None = None,
+        clock_power: Curve | None = None,
     ) -> None:
         """`curves[lane][stage]`, `crowding[lane]`; `lanes` are the longest length of each, rising, or (None,) without
-        lengths. `sm_mhz` is the GPU's clock meanwhile, by batch size.
+        lengths. `sm_mhz` is the GPU's clock meanwhile, by batch size, and `clock_power` by which power of a clock that falls
+        the device takes longer: 1 where nobody knows.
 
         Raises:
             ProfileError: the parts do not fit together.
@@ -109,6 +111,9 @@ class Profile:
         if sm_mhz is not None and any(mhz <= 0 for _, mhz in sm_mhz.points):
             raise ProfileError(f"{name}: sm_mhz must lie above 0, got {sm_mhz.points}")
         self.sm_mhz = sm_mhz
+        if clock_power is not None and any(not 0 <= power <= 1 for _, power in clock_power.points):
+            raise ProfileError(f"{name}: clock_power lies from 0 to 1, got {clock_power.points}")
+        self.clock_power = clock_power
         self.whole = tuple(whole) if whole else (None,) * len(self.lanes)
         sizes = range(self.max_batch + 1)
         exists = [self._next_size(b) for b in sizes]
@@ -202,20 +207,27 @@ class Profile:
         return self._like(self.curves, self.whole, self.costs.at_pace(factor))
 
     def at_clock(self, mhz: float) -> Profile:
-        """The profile of a GPU that keeps this clock, where all kernels of the stages take as much longer or shorter; itself
+        """The profile of a GPU that keeps this clock, where the kernels of the stages take longer or shorter by it; itself
         where nobody knows at which clock they were timed. The whole model, of which nobody knows, stays as it is."""
         measured = self.sm_mhz
         if measured is None:
             return self
-        (first, _), (last, _) = measured.points[0], measured.points[-1]
 
         def there(times: Curve) -> Curve:
             return Curve(
-                tuple([(size, ms * measured.at(min(max(size, first), last)) / mhz) for size, ms in times.points])
+                tuple([(size, ms * self.slower_at(_nearest(measured, size) / mhz, size)) for size, ms in times.points])
             )
 
         curves = [[StageCurves(there(stage.latency_ms), stage.share) for stage in lane] for lane in self.curves]
         return self._like(curves, self.whole, self.costs, Curve(((1.0, mhz),)))
+
+    def slower_at(self, clocks: float, batch: float) -> float:
+        """How many times as long the device takes for a batch where its clock is that many times as slow.
+
+        Kernels that wait for memory do not slow down with the clock: those of large batches do so less than those of small
+        ones.
+        """
+        return clocks if self.clock_power is None else float(clocks ** _nearest(self.clock_power, batch))
 
     def at_load(self, of_capacity: float) -> Profile:
         """The profile of a GPU under a load that lasts, of this part of its capacity; itself where nobody knows its clocks.
@@ -252,7 +264,7 @@ class Profile:
         crowding = None if self.crowding is None else [of_lane.by_size for of_lane in self.crowding]
         return Profile(
             self.name, self.lanes, curves, whole, self.batch_sizes, costs, self._slowdown, self.source, crowding,
-            sm_mhz or self.sm_mhz,
+            sm_mhz or self.sm_mhz, self.clock_power,
         )  # fmt: skip
 
     def to_table(self) -> dict[str, object]:
@@ -282,6 +294,8 @@ class Profile:
             table["cores"] = self.costs.cores
         if self.sm_mhz is not None:
             table["sm_mhz"] = _plain(self.sm_mhz)
+        if self.clock_power is not None:
+            table["clock_power"] = _plain(self.clock_power)
         if self._slowdown is not None:
             table["slowdown"] = {repr(x): y for x, y in self._slowdown.points}
         return table
@@ -342,6 +356,7 @@ class Profile:
             str(table.get("source", "")),
             crowded or None,
             curve(table["sm_mhz"], f"{name}: sm_mhz") if "sm_mhz" in table else None,
+            curve(table["clock_power"], f"{name}: clock_power") if "clock_power" in table else None,
         )
 
 
@@ -355,6 +370,11 @@ def _check_size(name: str, max_batch: int, curves: int) -> None:
             f"{name}: {curves} stages (of all lanes) up to batch {max_batch} make {max_batch * curves} times, wanted at most "
             f"{_MOST_TABLED}: take fewer stages or smaller batches"
         )
+
+
+def _nearest(curve: Curve, size: float) -> float:
+    """Between the sizes measured, in between; beyond them, as at the nearest."""
+    return curve.at(min(max(size, curve.points[0][0]), curve.points[-1][0]))
 
 
 def _plain(curve: Curve) -> dict[str, float]:

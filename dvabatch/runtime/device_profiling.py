@@ -22,6 +22,7 @@ from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import NS_PER_MS, Profile, StageCurves
 from dvabatch.runtime.at_once import AtOnce, lane_name
+from dvabatch.runtime.clock_powers import Clock, ClockPowers
 from dvabatch.runtime.crowds import Crowds
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_table import DeviceTable
@@ -36,9 +37,6 @@ _TURNS = 4
 _TURNS_OF_CROWDS = 3
 _PARTS_ALONE = 2  # of `budget_s`, around a series: short, so that the clock does not recover meanwhile
 
-# A GPU's clock in MHz between two instants of `time.perf_counter_ns`; None where nobody knows.
-Clock: TypeAlias = Callable[[int, int], float | None]
-
 
 @dataclass(frozen=True, slots=True)
 class DeviceEffort:
@@ -50,6 +48,9 @@ class DeviceEffort:
     light_s: float = 0.4  # of queries that mostly find everything idle, for what waking costs
     cycles: int = 16  # of as many batches as run at once, for what is served at best
     launches: int = 160  # that begin at random, for each number that may run at once
+    rest_s: float = 0.5  # until a card that was at work is back at its highest clock
+    heat_s: float = 0.5  # of work, until one that has rested is at its lowest
+    burst_s: float = 0.015  # that neither of them keeps its clock for longer
 
 
 # Milliseconds of a span: whose, from which stage to which.
@@ -130,6 +131,7 @@ class DeviceProfiler:
             for lane, of_lane in zip(stages, shares, strict=True)
         ]
         sm_mhz = _usual(clocks)
+        clock_power = self._clock_power(sizes, chains[-1], sm_mhz)
         draft = Profile(self._name, self._limits.lanes, curves, wholes, sm_mhz=sm_mhz)
         turns = self._host_turns(draft)
         crowds = self._crowds(draft, sizes, apart)
@@ -143,7 +145,7 @@ class DeviceProfiler:
         costs = self._costs_of(turns, draft)
         profile = Profile(
             self._name, draft.lanes, curves, wholes, None, costs, slowdown, f"measured on {self._version}",
-            crowds.slowdowns(costs) if crowds else None, sm_mhz,
+            crowds.slowdowns(costs) if crowds else None, sm_mhz, clock_power,
         )  # fmt: skip
         return ProfileRun(profile, {size: sum(tax) / len(tax) for size, tax in taxes.items()})
 
@@ -183,6 +185,17 @@ class DeviceProfiler:
             if count * each_ms >= budget_ms / 2:
                 return each_ms
             count = max(count + 1, round(min(10.0 * count, budget_ms / each_ms)))
+
+    def _clock_power(self, sizes: Sequence[int], chain_ms: Mapping[int, float], sm_mhz: Curve | None) -> Curve | None:
+        """Of the last lane, in chains."""
+        lane, last, burst_ms = len(self._limits.lanes) - 1, self._limits.last_stage, 1e3 * self._effort.burst_s
+
+        def repeated(size: int, count: int) -> float:
+            return repeated_ns(self._launcher, 0, last, Place(0, 0, size), lane, count)
+
+        powers = ClockPowers(repeated, self._clock, rest_s=self._effort.rest_s, heat_s=self._effort.heat_s)
+        self._progress("timing by the clock")
+        return powers.measure(sizes, lambda size: max(2, round(burst_ms / chain_ms[size])), sm_mhz)
 
     def _crowds(self, draft: Profile, sizes: Sequence[int], apart: Sequence[Mapping[int, float]]) -> Crowds | None:
         """As many alike as run at once, by lane and size; None where only one may run."""

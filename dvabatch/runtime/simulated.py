@@ -48,9 +48,11 @@ class SimulatedDriver:
         pace: Callable[[int], float] | None = None,
         of_device_alone: bool = False,
         host_pace: float = 1.0,
+        clock_pace: Callable[[int], float] | None = None,
     ) -> None:
         """`profile` is what things cost, where that is not what the machine takes them to cost; a launch that starts at an
-        instant takes `pace` of it times as long, or, `of_device_alone`, what the device does of it. The machine hears at once
+        instant takes `pace` of it times as long, or, `of_device_alone`, what the device does of it; `clock_pace` says how
+        many times as slow the device's clock is then, by which it takes longer as `profile` tells. The machine hears at once
         of the host's pace. A launch is given up after `timeout_ns`; where nobody says, never, or with `faults` after
         `usual_timeout_ns`."""
         self._machine = machine
@@ -72,6 +74,7 @@ class SimulatedDriver:
         self._waiting: deque[Launch] = deque()  # for a core
         self._pace = pace
         self._of_device_alone = of_device_alone
+        self._clock_pace = clock_pace
         self._ended = 0  # queries, however that went
         self._rested = False  # the one thread, until this call
         self._news: list[Event] = [] if host_pace == 1.0 else [HostPaced(max(1, round(100 * host_pace)))]
@@ -258,9 +261,10 @@ class SimulatedDriver:
         if first_ns:
             phases = _after(first_ns, phases)
         if self._pace is not None:
-            factor = self._pace(now_ns)
-            host_too = not self._of_device_alone
-            phases = tuple((round(factor * work) if host_too or kind > 0 else work, kind) for work, kind in phases)
+            phases = _slowed(phases, self._pace(now_ns), of_device_alone=self._of_device_alone)
+        if self._clock_pace is not None:
+            slower = self._profile.slower_at(self._clock_pace(now_ns), len(launch.query_ids))
+            phases = _slowed(phases, slower, of_device_alone=True)
         self._device.start(launch.id, phases, now_ns)
 
     def _hangs(self, launch_id: int) -> bool:
@@ -312,6 +316,11 @@ class SimulatedDriver:
 def _share(profile: Profile, stage: int, batch: int, lane: int) -> int:
     """Of the device, in parts of `FULL`."""
     return max(1, round(profile.share(stage, batch, lane) * FULL))
+
+
+def _slowed(phases: Phases, factor: float, *, of_device_alone: bool) -> Phases:
+    """Each phase takes `factor` times as long, or those on the device do."""
+    return tuple([(work if of_device_alone and kind <= 0 else round(factor * work), kind) for work, kind in phases])
 
 
 def _after(host_ns: int, phases: Phases) -> Phases:

@@ -268,6 +268,23 @@ def test_under_load_all_sizes_keep_one_clock_that_rises_as_the_load_falls() -> N
     assert unclocked.at_load(0.9) is unclocked
 
 
+def test_large_batches_may_slow_down_by_less_than_the_clock() -> None:
+    stages = [{"latency_ms": {"1": 1.0, "2": 1.0, "4": 2.0}}]
+    table = {"name": "waiting", "stages": stages, "sm_mhz": {"1": 2000, "4": 2000}, "clock_power": {"1": 1.0, "4": 0.5}}
+    waiting = Profile.from_table(table)
+    slow = waiting.at_clock(500)
+    assert [slow.stage_ns(0, batch, 0) for batch in (1, 4)] == [4_000_000, 4_000_000]
+    assert slow.stage_ns(0, 2, 0) == pytest.approx(1e6 * 4 ** (5 / 6), abs=1), "between them, in between"
+    assert slow.at_clock(2000).stage_ns(0, 4, 0) == 2_000_000, "and back"
+    assert [waiting.slower_at(4.0, batch) for batch in (0.5, 1, 4, 9)] == [4.0, 4.0, 2.0, 2.0], (
+        "beyond them the nearest"
+    )
+    again = Profile.from_table(waiting.to_table())
+    assert again.digest == waiting.digest != Profile.from_table({**table, "clock_power": {"1": 1.0}}).digest
+    with pytest.raises(ProfileError, match="clock_power lies from 0 to 1"):
+        Profile.from_table({**table, "clock_power": {"1": 1.1}})
+
+
 def test_a_clock_survives_the_way_through_json_and_lies_above_0() -> None:
     table = {"name": "clocked", "stages": [{"latency_ms": {"1": 1.0, "4": 2.0}}], "sm_mhz": {"1": 1980, "4": 1700.5}}
     told = Profile.from_table(table)

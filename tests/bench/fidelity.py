@@ -67,7 +67,7 @@ def profile_in(report: Mapping[str, Any]) -> Profile:
 
     table: dict[str, Any] = {"name": report["name"], "one_host": bool(facts.get("one_host"))}
     table |= {cost: facts[cost] for cost in COSTS_US if facts.get(cost) is not None}
-    table |= {key: facts[key] for key in ("slowdown", "cores", "sm_mhz") if facts.get(key)}
+    table |= {key: facts[key] for key in ("slowdown", "cores", "sm_mhz", "clock_power") if facts.get(key)}
     table |= part(None) if lanes == [None] else {"lanes": {str(lane): part(lane) for lane in lanes}}
     return Profile.from_table(table)
 
@@ -86,10 +86,9 @@ def host_pace(run: Mapping[str, Any], costs: Costs) -> float:
 
 
 def clock_pace(run: Mapping[str, Any], most_mhz: float) -> Callable[[int], float] | None:
-    """How many times as long the device took at an instant of a run as at this clock; None where the run does not say.
+    """How many times as slow as this clock that of the device was at an instant of a run; None where the run does not say.
 
-    All kernels are taken to slow down with the clock, which those that wait for memory do not: large batches come out too
-    slow. A tenth without a note has the clock of the one before.
+    A tenth without a note has the clock of the one before.
     """
     told = (run.get("gpu") or {}).get("sm_mhz_by_tenth") or ()
     known = [mhz for mhz in told if mhz]
@@ -101,12 +100,6 @@ def clock_pace(run: Mapping[str, Any], most_mhz: float) -> Callable[[int], float
         factors.append(most_mhz / clock_mhz)
     part_ns = 1e9 * run["load"]["duration_s"] / len(factors)
     return lambda now_ns: factors[min(int(now_ns / part_ns), len(factors) - 1)]
-
-
-def _slowed(pace: Callable[[int], float] | None, slower: float) -> Callable[[int], float] | None:
-    if slower == 1.0:
-        return pace
-    return lambda now_ns: slower * (1.0 if pace is None else pace(now_ns))
 
 
 def most_mhz_in(report: Mapping[str, Any]) -> float:
@@ -140,14 +133,14 @@ def again(
         contender = contender_of(_POLICY.validate_json(json.dumps(run["policy"])), profile)
         schedule = point.schedule(config, run["load"]["seed"])
         clocked = clock_pace(run, most_mhz)
-        pace = _slowed(clocked, slower)
         result = bed.run(
             contender,
             point,
             schedule,
-            device_pace=pace,
+            device_pace=None if slower == 1.0 else lambda _: slower,
             host_pace=host_pace(run, profile.costs),
             clock_mhz=None if clocked is None else most_mhz,
+            clock_pace=clocked,
             host_heard="heard" in (run.get("queueing_us") or {}),
         )
         yield run, summarise(result.measured)["response_ms"]

@@ -9,7 +9,7 @@ from dvabatch_cli.facts import profile_facts
 from dvabatch_cli.ground import Ground
 
 STAGES = [{"latency_ms": {"1": 1.0, "4": 2.0}}]
-TOLD = {"crowding": {"1": {"2": 1.5}}, "sm_mhz": {"1": 1980.0, "4": 1700.0}}
+TOLD = {"crowding": {"1": {"2": 1.5}}, "sm_mhz": {"1": 1980.0, "4": 1700.0}, "clock_power": {"1": 0.9}}
 
 
 @pytest.mark.parametrize("told", [TOLD, {}])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dvabatch.batching.limits import Limits
+from dvabatch.runtime.clock_powers import Clock
 from dvabatch.runtime.device_launcher import DeviceLauncher
-from dvabatch.runtime.device_profiling import Clock, DeviceEffort, DeviceProfiler
+from dvabatch.runtime.device_profiling import DeviceEffort, DeviceProfiler
 from dvabatch.runtime.device_table import DeviceTable
 from dvabatch.runtime.profiling import ProfileRun
 from dvabatch.runtime.shapes import lay_out_modules
 from tests.runtime.fake_device import FakeDevice, FakeModule
 from tests.runtime.rig import quick_table, token_of
 
-EFFORT = DeviceEffort(budget_s=0.0005, rounds=1, queries=6, cycles=6, launches=20, light_s=0.0)
+EFFORT = DeviceEffort(
+    budget_s=0.0005, rounds=1, queries=6, cycles=6, launches=20, light_s=0.0, rest_s=0.0, heat_s=0.001, burst_s=0.0
+)
 STAGES, MAX_BATCH = 2, 4
 
 

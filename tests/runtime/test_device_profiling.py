@@ -90,7 +90,8 @@ def test_the_clock_at_which_stages_were_timed_is_there_if_it_is_always_known(
     limits = Limits(STAGES, MAX_BATCH, buffer_sets=1, executors_per_stage=1, lanes=lanes)
     profile = profiled(limits, clock=clock)[0].profile
     assert all(began_ns < ended_ns for began_ns, ended_ns in asked)
-    assert len(asked) == len(lanes) * len(finer_sizes(MAX_BATCH))
+    timed = len(lanes) * len(finer_sizes(MAX_BATCH))
+    assert len(asked) == timed if mhz == (1980.0,) or not told else len(asked) > timed, "where it fell, heated ones too"
     assert (profile.sm_mhz is not None) == told
     if told:
         known = [each for each in mhz if each is not None]

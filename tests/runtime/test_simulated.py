@@ -86,6 +86,14 @@ def test_a_pace_of_the_device_alone_leaves_host_and_line_as_they_are() -> None:
     assert list(driver.run([0]).done_ns) == [3 * MS + 170_000]
 
 
+def test_a_slower_clock_is_the_device_s_alone_and_slows_a_batch_down_as_the_profile_tells() -> None:
+    costs = {"launch_us": 100, "transfer_us_per_row": 40, "one_host": True, "clock_power": {"1": 0.5}}
+    profile = Profile.from_table({"stages": STAGES, **costs})
+    machine = Machine(Limits(2, 4), profile, Normal(FillOrWait(1, 0, 1)))
+    driver = SimulatedDriver(machine, clock_pace=lambda now_ns: 1.0 if now_ns < 5 * MS else 4.0)
+    assert list(driver.run([0, 10 * MS]).done_ns) == [2 * MS + 140_000, 10 * MS + 4 * MS + 140_000]
+
+
 def test_the_machine_hears_of_the_host_s_pace_with_what_happens_first() -> None:
     profile = Profile.from_table({"stages": STAGES, "launch_us": 100})
     machine = Machine(Limits(2, 4), profile, Normal(FillOrWait(1, 0, 1)))
