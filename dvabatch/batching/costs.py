@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from dvabatch.batching.errors import ProfileError
+
 # A latency table's keys, in microseconds, and the costs that they hold.
 COSTS_US: Final[Mapping[str, str]] = {
     "launch_us": "launch_ns",
@@ -56,8 +58,15 @@ class Costs:
     queueing_ns: int | None = None
     first_queueing_ns: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raises:
+        ProfileError: one thread launches for all, and each launch has a core of its own.
+        """
+        if self.one_host and self.cores:
+            raise ProfileError(f"one_host and cores ({self.cores}) came, wanted one of them: leave the other out")
+
     def host_ns(self, first_stage: int, rows: int = 1) -> int:
-        """What the host does for a launch, before any rows are copied for it and unless everything was idle."""
+        """What the host does for a launch, before any rows are copied for it, and unless it has to wake."""
         return self.boundary_ns if first_stage else self.launch_ns + self._further_ns(rows)
 
     def busy_ns(self, first_stage: int, rows: int = 1) -> int:

@@ -22,7 +22,8 @@ from dvabatch.batching.errors import ProfileError
 
 # How much one's own size has to say beside one that waits longer: fitted to how long launches took in traces of ResNet-152,
 # U-Net and BERT-base on an H200. And beside one that waits less: fitted to what runs of ResNet-152 and BERT-base took on
-# average at half load. With 0.15 those of policies with launches of many sizes at once came out 5 to 10 % too fast.
+# average at half load. With 0.15 those of ResNet-152 with many launches at once come out 7 to 26 % too fast there, with 0.25
+# 1 to 2 %, but for LOAD_DVA and HYBRID_DVA (15 and 18 %).
 _OWN_OF_SMALLER: Final = 0.15
 _OWN_OF_LARGER: Final = 0.25
 # Beside other sizes, one's own part counts as this at the least: less cannot be told from nothing, and even a size that its

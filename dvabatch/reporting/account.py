@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from dvabatch.batching.commands import Copy, Deliver, Fail, Forget, Launch, Reject
-from dvabatch.batching.events import QueryArrived, TimerFired
+from dvabatch.batching.events import LaunchFailed, LaunchFinished, QueryArrived, TimerFired
 from dvabatch.batching.history import Done, Standing, Step
 from dvabatch.batching.profile import Profile
 
@@ -121,7 +121,8 @@ class Accounts:
     def follow(self, step: Step) -> None:
         """One more call."""
         self._awake = sum(self._begun.pop(launch.id, None) is not None for launch in step.ended)
-        self._rested = not self._awake and step.now_ns > self._host_free_ns
+        ended = any(isinstance(event, (LaunchFinished, LaunchFailed)) for event in step.events)
+        self._rested = not ended and step.now_ns > self._host_free_ns
         self._begin_launches(step)
         for event in step.events:
             if type(event) is QueryArrived and event.query.id in self._wanted:
@@ -130,7 +131,10 @@ class Accounts:
         if self._open:
             self._look(step)
         for launch in step.ended:
-            self._own_ns.pop(launch.id, None)
+            if (
+                self._own_ns.pop(launch.id, None) is None
+            ):  # behind another, and over before anybody heard that it had begun
+                self._copying_ns.pop(launch.place.buffer_set, None)
 
     def _begin_launches(self, step: Step) -> None:
         """What the launches that begin now spend before they compute, by the profile: as the simulator charges it."""

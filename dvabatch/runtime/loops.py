@@ -95,8 +95,8 @@ def responses_ns(slowdown: Callable[[float], float], arrivals_ns: Sequence[int],
     came = left = 0
     while left < len(arrivals_ns):
         free_ns = device.host_free_ns
-        heard_ns = free_ns if ended else arrivals_ns[came] if came < len(arrivals_ns) else NEVER
-        now_ns = min(device.next_ns, max(heard_ns, free_ns))
+        arrival_ns = arrivals_ns[came] if came < len(arrivals_ns) else NEVER
+        now_ns = min(device.next_ns, max(arrival_ns, free_ns))
         ended += device.advance(now_ns)
         if now_ns < free_ns:
             continue

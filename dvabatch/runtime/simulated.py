@@ -110,13 +110,14 @@ class SimulatedDriver:
         query = next(upcoming, None)
         now_ns = 0
         ended: list[int] = []  # launches that the host has not heard of yet
+        bound, released_ns = False, 0  # whether `max_concurrency` stands in the way, and until when it did
         while True:
             free_ns = device.host_free_ns
             # Ids count up from 0, so that as many as the next one's have come.
-            if query is None or (held_back and query.id - self._ended >= most):
-                arrival_ns = NEVER
-            else:  # one that was held back is due now
-                arrival_ns = query.arrival_ns if query.arrival_ns > now_ns else now_ns
+            was_bound, bound = bound, held_back and query is not None and query.id - self._ended >= most
+            if was_bound and not bound:
+                released_ns = now_ns
+            arrival_ns = NEVER if query is None or bound else max(query.arrival_ns, now_ns)  # one held back is due now
             wake_ns = NEVER if machine.wake_ns is None else machine.wake_ns
             device_ns = device.next_ns
             heard_ns = arrival_ns if arrival_ns < wake_ns else wake_ns
@@ -124,8 +125,7 @@ class SimulatedDriver:
                 heard_ns = min(heard_ns, watchdog.next_ns)
             if self._faults is not None:
                 heard_ns = min(heard_ns, self._faults.next_ns)
-            if ended or heard_ns < free_ns:
-                heard_ns = free_ns
+            heard_ns = max(heard_ns, free_ns)
             now_ns = heard_ns if heard_ns < device_ns else device_ns
             if now_ns == NEVER or (query is None and machine.idle):
                 break
@@ -136,7 +136,7 @@ class SimulatedDriver:
                         self._start(self._queued.pop(launch_id), now_ns, queued=True)
                 while self._waiting and device.under_way < self._cores:
                     self._start(self._waiting.popleft(), now_ns)
-            if now_ns < free_ns:
+            if now_ns < device.host_free_ns:
                 continue  # the one thread hears of it when it is through with what it does
             events: list[Event] = []
             for launch_id in ended:
@@ -148,7 +148,7 @@ class SimulatedDriver:
             ended.clear()
             self._rested = not events and now_ns > free_ns
             while query is not None and query.arrival_ns <= now_ns and query.id - self._ended < most:
-                if query.arrival_ns < now_ns:
+                if query.arrival_ns < released_ns:
                     journal.admitted_ns[query.id] = now_ns
                     journal.held.append(query.id)
                 events.append(QueryArrived(query))

@@ -164,6 +164,15 @@ def test_a_device_that_had_gone_to_rest_begins_when_it_is_awake() -> None:
         machine.handle([LaunchFinished(number + 1)], begin_ns + 5 * MS)
 
 
+def test_one_thread_that_waits_for_the_instant_has_to_wake_then() -> None:
+    table = flat(2).to_table() | {"launch_us": 100, "wake_us": 400, "one_host": True}
+    policy = Auto((Setting(1.0, JustInTime(FillOrWait(8, 0, 2)), in_room=False, catching_up=False),))
+    machine = Machine(Limits(2, 8, 4, 4), Profile.from_table(table), policy, debug=True)
+    machine.handle([QueryArrived(Query(0, 0))], 0)
+    machine.handle([QueryArrived(Query(1, MS))], MS)
+    assert machine.wake_ns == 400_000 + 100_000 + 2 * MS - 100_000 - 400_000
+
+
 def test_where_the_host_takes_longer_the_next_batch_is_opened_as_much_sooner() -> None:
     table = flat(2).to_table() | {"launch_us": 100, "launch_busy_us": 80, "transfer_us_per_row": 100}
     policy = Auto((Setting(1.0, JustInTime(FillOrWait(8, 0, 2)), in_room=False, catching_up=False),))

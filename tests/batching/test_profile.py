@@ -217,6 +217,11 @@ def test_another_speed_stretches_every_time_and_no_share() -> None:
     assert Profile.from_table(usual.to_table()).digest == usual.digest != slow.digest
 
 
+def test_one_thread_for_all_and_a_core_each_are_not_both_to_be_had() -> None:
+    with pytest.raises(ProfileError, match=r"one_host and cores \(2\) came, wanted one of them"):
+        Profile.from_table({"stages": [{"latency_ms": {"1": 1.0}}], "one_host": True, "cores": 2})
+
+
 def test_another_pace_of_the_host_stretches_what_keeps_its_thread_busy_alone() -> None:
     table = {
         "stages": [{"latency_ms": {"1": 1.0, "4": 2.0}, "share": {"1": 0.25, "4": 1.0}}],

@@ -123,6 +123,8 @@ def test_the_one_thread_wakes_for_a_launch_beside_others_and_not_for_one_that_fo
     assert totals[:2] == [{"launched": 150_000, **computed}] * 2
     assert totals[2] == {"unseen": 50_000, "launched": 50_000, **computed}
     assert totals[3] == {"waiting": 550_000, "launched": 50_000, **computed}
+    _, totals = accounted(table, [0, 0])
+    assert totals == [{"launched": 150_000, **computed}, {"launched": 200_000, **computed}], "once for both"
 
 
 def test_what_keeps_the_host_busy_holds_up_others_and_the_rest_of_a_launch_does_not() -> None:

@@ -27,6 +27,12 @@ from dvabatch.runtime.simulated import SimulatedDriver
 LAUNCHES = 160
 
 
+def test_a_thread_that_wakes_does_so_once_for_all_that_it_hears_of_then() -> None:
+    alike = Alike(1_000_000, host_ns=50_000, wake_ns=100_000)
+    never = Curve(((1.0, 1.0), (8.0, 1.0)))
+    assert responses_ns(never.at, [0, 0, 400_000], alike, 3) == [1_150_000, 1_200_000, 1_150_000]
+
+
 def through_driver_ns(
     profile: Profile, count: int, arrivals_ns: list[int]
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

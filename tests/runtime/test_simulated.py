@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ import pytest
 from dvabatch.batching.events import Event, HostPaced
 from dvabatch.batching.limits import Limits
 from dvabatch.batching.machine import Machine, Policy
+from dvabatch.batching.operations import Advance, New, Operation
 from dvabatch.batching.policies.catching_up import CatchingUp
 from dvabatch.batching.policies.entry import FillOrWait
 from dvabatch.batching.policies.policy import LoadDva, Normal
 from dvabatch.batching.profile import Profile
+from dvabatch.batching.view import View
 from dvabatch.runtime.journal import Journal, Outcome
 from dvabatch.runtime.simulated import SimulatedDriver
 
@@ -175,6 +177,47 @@ def test_the_one_thread_hears_of_an_end_when_it_is_through_with_what_it_does() -
     machine = Machine(Limits(1, 1, 2, 2), Profile.from_table(table), Normal(FillOrWait(1, 0, 2)))
     done_ns = list(SimulatedDriver(machine).run([0, 1_200_000, 1_250_000]).done_ns)
     assert done_ns == [1_500_000, 2_500_000, 2_800_000]
+
+
+def test_a_timer_that_is_due_while_the_one_thread_is_busy_fires_when_it_is_through() -> None:
+    """Two fill a batch, which keeps it busy for 900 us; the third waits for company for 300 us at the most."""
+    table = {"stages": [{"latency_ms": {"1": 5.0, "2": 6.0}, "share": {"1": 0.1}}], "launch_us": 900, "one_host": True}
+    machine = Machine(Limits(1, 2, 4, 4), Profile.from_table(table), Normal(FillOrWait(2, 300_000, 4)))
+    assert list(SimulatedDriver(machine).run([0, 0, 0]).done_ns) == [6_900_000, 6_900_000, 6_800_000]
+
+
+def test_only_a_bound_holds_a_query_back_and_a_busy_thread_does_not() -> None:
+    table = {"stages": [{"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}], "launch_us": 300, "one_host": True}
+
+    def run(most: int | None) -> Journal:
+        machine = Machine(Limits(1, 1, 2, 2), Profile.from_table(table), Normal(FillOrWait(1, 0, 2)))
+        return SimulatedDriver(machine).run([0, 100_000, 200_000], max_concurrency=most)
+
+    for most in (None, 100):
+        assert (list(run(most).admitted_ns), run(most).held) == ([0, 100_000, 200_000], [])
+    held = run(2)
+    assert (list(held.admitted_ns), held.held) == ([0, 100_000, 1_300_000], [2])
+    held = run(1)
+    assert (list(held.admitted_ns), held.held) == ([0, 1_300_000, 2_600_000], [1, 2])
+
+
+class Behind:
+    """Every query by itself; the second goes behind the first, on its executor."""
+
+    digest = "behind"
+
+    def plan(self, view: View) -> Iterator[Operation]:
+        while view.waiting.count:
+            batch = view.next_batch_id
+            yield New(0, view.waiting.first(0, 1))
+            yield Advance(batch, 0, behind=0 if batch == 1 else None)
+
+
+def test_a_launch_behind_another_wakes_nobody() -> None:
+    stage = {"latency_ms": {"1": 1.0}, "share": {"1": 0.1}}
+    profile = Profile.from_table({"stages": [stage], "launch_us": 50, "wake_us": 100, "one_host": True})
+    driver = SimulatedDriver(Machine(Limits(1, 1, 3, 3), profile, Behind()))
+    assert list(driver.run([0, 400_000, 1_300_000]).done_ns) == [1_150_000, 2_150_000, 2_450_000]
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,8 @@ class JustInTime:
         if view.sets_in_use:
             # Most arrivals come long before it is due: who is to enter is not asked yet.
             due_ns = self._end_ns(view) - _before_ns(view, entry.rows(view, picked))
+            if view.costs.one_host:  # a thread that waits for an instant is at rest until then
+                due_ns -= view.costs.wake_ns
             if due_ns > view.now_ns:
                 return Wake(due_ns)
         return entry.opened(view, picked)
