@@ -107,6 +107,8 @@ def test_a_device_at_another_clock_than_its_profile_is_simulated_so_and_its_mach
     report["runs"].append({**report["runs"][0], "gpu": {"sm_mhz_by_tenth": [900] * 10}})
     report["runs"].append({**report["runs"][0], "gpu": {"sm_mhz_by_tenth": [2000] * 10}})
     normal, auto, slow, fast = [each.mean for each in ratios(report)]
+    report["profile"]["clock_power"] = {"1": 0.0}
+    assert len({each.mean for each in ratios(report) if each.policy == "NORMAL"}) == 1, "whose kernels only wait"
     assert normal == pytest.approx(1.0, abs=0.002)
     assert auto == pytest.approx(1.0, abs=0.002), "a machine that was told would open batches sooner"
     assert fast < normal < slow

@@ -186,8 +186,10 @@ def test_the_host_s_pace_is_that_of_all_series_by_launches_beside_others_if_ther
     crowds = crowds_of(160)
     crowds.add(0, 4, 2)
     crowds.take_turn()
-    crowds.slowdowns(Costs(launch_ns=10_000, launch_busy_ns=10_000, queueing_ns=1_000, launch_busy_ns_per_row=0))
+    thread = {"launch_ns": 10_000, "launch_busy_ns": 10_000, "wake_ns": 5_000}
+    crowds.slowdowns(Costs(**thread, queueing_ns=1_000, launch_busy_ns_per_row=0))
     assert [each.alike.host_ns for each in told] == [pytest.approx(10 * queueing_ns, rel=0.01)] * 4
+    assert [each.alike.wake_ns for each in told] == [pytest.approx(5 * queueing_ns, rel=0.01)] * 4
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import cycle, groupby
 
@@ -15,6 +16,7 @@ from dvabatch.batching.machine import Policy
 from dvabatch.batching.place import Place
 from dvabatch.batching.policies.policy import Normal
 from dvabatch.batching.profile import Profile
+from dvabatch.runtime.clock_powers import ClockPowers
 from dvabatch.runtime.crowds import Crowds
 from dvabatch.runtime.device_launcher import DeviceLauncher
 from dvabatch.runtime.device_profiling import DeviceProfiler, finer_sizes
@@ -97,6 +99,33 @@ def test_the_clock_at_which_stages_were_timed_is_there_if_it_is_always_known(
         known = [each for each in mhz if each is not None]
         assert all(min(known) <= each <= max(known) for _, each in profile.sm_mhz.points)
         assert [size for size, _ in profile.sm_mhz.points] == finer_sizes(MAX_BATCH)
+
+
+def test_by_the_clock_few_chains_of_the_last_lane_are_timed_and_the_profile_has_what_came_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timed: list[tuple[int, int, int, int, int]] = []
+
+    def repeated(launcher: DeviceLauncher, first: int, last: int, place: Place, lane: int, count: int) -> float:
+        timed.append((first, last, place.rows, lane, count))
+        return 4e6 * place.rows
+
+    def measure(
+        self: ClockPowers, sizes: Sequence[int], few: Callable[[int], int], sm_mhz: Curve | None
+    ) -> Curve | None:
+        assert sm_mhz is not None
+        timed.clear()
+        for size in sizes:
+            self._repeated_ns(size, few(size))
+        assert timed == [(0, STAGES - 1, size, 1, count) for size, count in ((1, 4), (2, 2), (4, 2))]
+        return Curve(((1.0, 0.75), (4.0, 0.5)))
+
+    monkeypatch.setattr(profiling_rig, "EFFORT", replace(profiling_rig.EFFORT, burst_s=0.015))
+    monkeypatch.setattr("dvabatch.runtime.device_profiling.repeated_ns", repeated)
+    monkeypatch.setattr(ClockPowers, "measure", measure)
+    limits = Limits(STAGES, MAX_BATCH, buffer_sets=1, executors_per_stage=1, lanes=(4, 8))
+    profile = profiled(limits, clock=lambda *_: 1980.0)[0].profile
+    assert profile.clock_power == Curve(((1.0, 0.75), (4.0, 0.5)))
 
 
 def test_costs_are_those_of_the_turn_in_which_the_host_was_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
