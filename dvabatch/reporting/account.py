@@ -131,9 +131,8 @@ class Accounts:
         if self._open:
             self._look(step)
         for launch in step.ended:
-            if (
-                self._own_ns.pop(launch.id, None) is None
-            ):  # behind another, and over before anybody heard that it had begun
+            # One that was behind another may be over before anybody heard that it had begun.
+            if self._own_ns.pop(launch.id, None) is None:
                 self._copying_ns.pop(launch.place.buffer_set, None)
 
     def _begin_launches(self, step: Step) -> None:

@@ -144,7 +144,7 @@ class Crowds:
             Series(
                 arrivals_ns,
                 Alike(
-                    round(apart * ((before_ns + after_ns) / 2 - gap_ns)),
+                    round(apart * max((before_ns + after_ns) / 2 - gap_ns, (before_ns + after_ns) / 4)),
                     there.busy_ns(0, crowd.size),
                     there.transfer_ns(0, crowd.size),
                     there.wake_ns,
