@@ -59,8 +59,10 @@ class Costs:
     first_queueing_ns: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises:
-        ProfileError: one thread launches for all, and each launch has a core of its own.
+        """One thread launches for all, or launches have a core each.
+
+        Raises:
+            ProfileError: both came.
         """
         if self.one_host and self.cores:
             raise ProfileError(f"one_host and cores ({self.cores}) came, wanted one of them: leave the other out")

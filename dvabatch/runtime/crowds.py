@@ -140,17 +140,18 @@ class Crowds:
         turn, apart = self._usual[crowd], self._apart[crowd.lane][crowd.size]
         # What a slow host adds is no slowdown of launches by each other.
         there = costs.at_pace(costs.pace_of(turn.queueing_ns, crowd.size) or 1.0)
+        around_ns = [(before_ns + after_ns) / 2 for before_ns, after_ns in pairwise(turn.alone_ns)]
         series = [
             Series(
                 arrivals_ns,
                 Alike(
-                    round(apart * max((before_ns + after_ns) / 2 - gap_ns, (before_ns + after_ns) / 4)),
+                    round(apart * max(alone_ns - gap_ns, alone_ns / 2)),
                     there.busy_ns(0, crowd.size),
                     there.transfer_ns(0, crowd.size),
                     there.wake_ns,
                     there.host_ns(0, crowd.size) - there.busy_ns(0, crowd.size),
                 ),
             )
-            for arrivals_ns, (before_ns, after_ns) in zip(crowd.arrivals_ns, pairwise(turn.alone_ns), strict=True)
+            for arrivals_ns, alone_ns in zip(crowd.arrivals_ns, around_ns, strict=True)
         ]
         return slowdown_at_once(turn.response_ns, series, crowd.most, fewer)
