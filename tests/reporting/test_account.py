@@ -284,6 +284,22 @@ def test_a_launch_behind_another_is_queued_until_that_one_ends_and_costs_the_hos
     ]
 
 
+def test_a_copy_for_a_launch_that_was_over_before_anybody_heard_of_it_is_charged_to_no_other() -> None:
+    """Batches 1 and 2 go on as one behind batch 0; its end and theirs are heard of together. Query 3 comes into their set."""
+    told = Told(3)
+    told.call(
+        0, [QueryArrived(Query(number, 0)) for number in range(3)],
+        New(0, (0,)), New(0, (1,)), Advance(0, 0), Advance(1, 0),
+    )  # fmt: skip
+    told.call(1_050_000, [LaunchFinished(0)], New(0, (2,)), Advance(0, 1), Advance(2, 0))
+    told.call(2_100_000, [LaunchFinished(1), LaunchFinished(3)], Merge(1, 2), Advance(1, 1, behind=2))
+    told.call(4_200_000, [LaunchFinished(2), LaunchFinished(4)])
+    told.call(5_000_000, [QueryArrived(Query(3, 5_000_000)), QueryArrived(Query(4, 5_000_000))],
+              New(0, (4,)), New(0, (3,)), Advance(3, 1), Advance(4, 1))  # fmt: skip
+    told.call(9_000_000, [LaunchFinished(5), LaunchFinished(6)])
+    assert [each[0] for each in told.segments] == ["launched", "computed"]
+
+
 def test_in_real_time_a_query_is_seen_late_and_answered_late() -> None:
     told = Told(0, done_ns=2_900_000)
     told.call(700, [QueryArrived(Query(0, 200))], New(0, (0,)), Advance(0, 1))
