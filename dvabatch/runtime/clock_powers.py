@@ -25,7 +25,15 @@ _SETTLED: Final = 0.5  # of heating, behind which its clock is noted: what is to
 class ClockPowers:
     """Measures them: each size on a card that has rested, and on one that the largest has heated."""
 
-    def __init__(self, repeated_ns: Callable[[int, int], float], clock: Clock, *, rest_s: float, heat_s: float) -> None:
+    def __init__(
+        self,
+        repeated_ns: Callable[[int, int], float],
+        clock: Clock,
+        *,
+        rest_s: float,
+        heat_s: float,
+        progress: Callable[[str], None],
+    ) -> None:
         """`repeated_ns` says what each of so many batches of a size takes, one right behind the other. A card that rests for
         `rest_s` is back at its highest clock, and one that is at work for `heat_s` at its lowest; what is timed on either is
         over before that changes."""
@@ -33,6 +41,7 @@ class ClockPowers:
         self._clock = clock
         self._rest_s = rest_s
         self._heat_s = heat_s
+        self._progress = progress
 
     def measure(self, sizes: Sequence[int], few: Callable[[int], int], sm_mhz: Curve | None) -> Curve | None:
         """By batch size; `few` says how many of a size are timed. `sm_mhz` are the clocks of long work: None where they are not
@@ -44,6 +53,7 @@ class ClockPowers:
             return None
         powers = []
         for size in sizes:
+            self._progress(f"timing by the clock, batch {size}")
             found = []
             for _ in range(_ROUNDS):
                 time.sleep(self._rest_s)

@@ -193,8 +193,8 @@ class DeviceProfiler:
         def repeated(size: int, count: int) -> float:
             return repeated_ns(self._launcher, 0, last, Place(0, 0, size), lane, count)
 
-        powers = ClockPowers(repeated, self._clock, rest_s=self._effort.rest_s, heat_s=self._effort.heat_s)
-        self._progress("timing by the clock")
+        effort = self._effort
+        powers = ClockPowers(repeated, self._clock, rest_s=effort.rest_s, heat_s=effort.heat_s, progress=self._progress)
         return powers.measure(sizes, lambda size: max(2, round(burst_ms / chain_ms[size])), sm_mhz)
 
     def _crowds(self, draft: Profile, sizes: Sequence[int], apart: Sequence[Mapping[int, float]]) -> Crowds | None:

@@ -23,6 +23,7 @@ class Card:
         self.powers = powers
         self.heard: float | None = LOWEST
         self.noted: list[tuple[int, int]] = []
+        self.told: list[str] = []
         monkeypatch.setattr("time.sleep", self.rest)
         monkeypatch.setattr("time.perf_counter_ns", lambda: self.now_ns)
 
@@ -44,7 +45,7 @@ class Card:
 
 
 def powers_of(card: Card, sm_mhz: Curve | None = SM_MHZ) -> Curve | None:
-    powers = ClockPowers(card.repeated_ns, card.clock, rest_s=0.5, heat_s=0.25)
+    powers = ClockPowers(card.repeated_ns, card.clock, rest_s=0.5, heat_s=0.25, progress=card.told.append)
     return powers.measure([1, 4, 8], lambda size: 16 // size, sm_mhz)
 
 
@@ -56,6 +57,7 @@ def test_a_power_is_told_by_the_same_batches_on_a_card_that_rested_and_on_one_th
     assert found is not None
     assert dict(found.points) == pytest.approx(card.powers)
     assert set(card.asked) == {(1, 16), (4, 4), (8, 2)}
+    assert card.told == [f"timing by the clock, batch {size}" for size in card.powers]
     heated_ns = [ended_ns - began_ns for began_ns, ended_ns in card.noted]
     assert len(heated_ns) == 3 * 2
     assert all(125e6 <= lasted_ns <= 125e6 + 2 * 8e6 * HIGHEST / LOWEST for lasted_ns in heated_ns), (
@@ -76,6 +78,7 @@ def test_a_clock_that_does_not_fall_or_is_not_known_tells_nothing_and_nothing_is
     card = Card({1: 1.0, 4: 1.0, 8: 1.0}, monkeypatch)
     assert powers_of(card, sm_mhz) is None
     assert not card.asked
+    assert not card.told
 
 
 @pytest.mark.parametrize("heard", [None, 1941.0])
