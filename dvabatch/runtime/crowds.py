@@ -126,9 +126,9 @@ class Crowds:
         """By how much longer batches take that follow each other by themselves, now that several streams have been at work,
         than while the draft was measured.
 
-        It is about the same for all sizes (some 40 us for BERT-base of 1 to 32 rows of 32 to 128 tokens on an H200; why is not
-        known) and no part of what they take of the device: only without it do simulated runs agree with real ones. The
-        smallest size tells, which lowers no clock.
+        It is about the same for all sizes (some 40 us for BERT-base of 1 to 32 rows of 32 to 128 tokens on an H200, from the
+        first chain on a third track onwards; why is not known) and no part of what they take of the device: only without it do
+        simulated runs agree with real ones. The smallest size tells, which lowers no clock.
         """
         least = min(self._usual, key=lambda crowd: (crowd.size, crowd.lane))
         lane, size = least.lane, least.size
